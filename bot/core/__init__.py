@@ -1,0 +1,1 @@
+"""The decisions. No I/O, clock, randomness, logging or gevent in this folder; see DESIGN in docs/architecture.md."""
