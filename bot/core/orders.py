@@ -1,0 +1,117 @@
+"""The life cycle of one order: a table of state x event -> state. Anything else is refused, state unchanged."""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from bot.core.units import Count, Money, Price
+from bot.core.venue import Side, TimeInForce
+
+
+class OrderState(StrEnum):
+    INTENT = "intent"
+    SENDING = "sending"
+    RESTING = "resting"
+    PARTLY_FILLED = "partly_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+
+
+OrderEvent = Literal["sent", "rested", "part_filled", "filled", "cancelled", "rejected", "lost", "absent"]
+"""sent: its bytes are leaving. lost: the outcome is unknown. absent: proven never to have been applied."""
+
+S = OrderState
+TRANSITIONS: dict[tuple[OrderState, OrderEvent], OrderState] = {
+    (S.INTENT, "sent"): S.SENDING,
+    (S.INTENT, "rejected"): S.REJECTED,
+    (S.INTENT, "lost"): S.UNKNOWN,
+    (S.SENDING, "sent"): S.SENDING,
+    (S.SENDING, "rested"): S.RESTING,
+    (S.SENDING, "part_filled"): S.PARTLY_FILLED,
+    (S.SENDING, "filled"): S.FILLED,
+    (S.SENDING, "cancelled"): S.CANCELLED,
+    (S.SENDING, "rejected"): S.REJECTED,
+    (S.SENDING, "lost"): S.UNKNOWN,
+    (S.RESTING, "rested"): S.RESTING,
+    (S.RESTING, "part_filled"): S.PARTLY_FILLED,
+    (S.RESTING, "filled"): S.FILLED,
+    (S.RESTING, "cancelled"): S.CANCELLED,
+    (S.RESTING, "lost"): S.UNKNOWN,
+    (S.PARTLY_FILLED, "part_filled"): S.PARTLY_FILLED,
+    (S.PARTLY_FILLED, "filled"): S.FILLED,
+    (S.PARTLY_FILLED, "cancelled"): S.CANCELLED,
+    (S.PARTLY_FILLED, "lost"): S.UNKNOWN,
+    (S.UNKNOWN, "sent"): S.UNKNOWN,
+    (S.UNKNOWN, "rested"): S.RESTING,
+    (S.UNKNOWN, "part_filled"): S.PARTLY_FILLED,
+    (S.UNKNOWN, "filled"): S.FILLED,
+    (S.UNKNOWN, "cancelled"): S.CANCELLED,
+    (S.UNKNOWN, "rejected"): S.REJECTED,
+    (S.UNKNOWN, "lost"): S.UNKNOWN,
+    (S.UNKNOWN, "absent"): S.REJECTED,
+    (S.CANCELLED, "cancelled"): S.CANCELLED,
+    (S.CANCELLED, "part_filled"): S.CANCELLED,
+    (S.CANCELLED, "filled"): S.FILLED,
+    (S.FILLED, "filled"): S.FILLED,
+    (S.FILLED, "part_filled"): S.FILLED,
+    (S.REJECTED, "rejected"): S.REJECTED,
+}
+
+LIVE = frozenset({S.INTENT, S.SENDING, S.RESTING, S.PARTLY_FILLED, S.UNKNOWN})
+
+
+def advance(state: OrderState, event: OrderEvent) -> OrderState | None:
+    """The next state, or None when the table refuses the event."""
+    return TRANSITIONS.get((state, event))
+
+
+class Order(msgspec.Struct):
+    """One order of ours. `filled` is what the exchange reported, `booked` what arrived as fills."""
+
+    client_order_id: str
+    trade_id: str
+    ticker: str
+    side: Side
+    price: Price
+    count: Count
+    time_in_force: TimeInForce
+    purpose: Literal["entry", "exit"]
+    created_ms: int
+    state: OrderState = OrderState.INTENT
+    order_id: str = ""
+    filled: Count = Count(0)
+    booked: Count = Count(0)
+    sent_ms: int = 0
+    changed_ms: int = 0
+    reason: str = ""
+    fee_reserve: Money = Money(0)
+
+    def live(self) -> bool:
+        return self.state in LIVE
+
+    def outstanding(self) -> Count:
+        """Contracts that may still change the position: unfilled while live, and reported fills not yet booked."""
+        if self.live():
+            return Count(self.count - self.booked)
+        return Count(max(self.filled - self.booked, 0))
+
+    def reserved(self) -> Money:
+        """Money an entry may still need: its outstanding contracts at its limit price, with their fee."""
+        if self.purpose == "exit":
+            return Money(0)
+        each = self.price if self.side == "bid" else 10_000 - self.price
+        outstanding = self.outstanding()
+        fee = -(-self.fee_reserve * outstanding // self.count) if self.count else 0
+        return Money(each * outstanding + fee)
+
+
+def reported(count: Count, filled: Count, remaining: Count) -> OrderEvent:
+    """The table's event for what a create reply or an order read says about a known order."""
+    if filled >= count:
+        return "filled"
+    if remaining == 0:
+        return "cancelled"
+    return "part_filled" if filled else "rested"

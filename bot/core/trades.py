@@ -1,0 +1,139 @@
+"""A trade: one market, its entry, and the exit plan that protects it; its life cycle as a table; when an exit is due."""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from bot.core.units import ONE, Count, Money, Price
+from bot.core.venue import Market, Quote, Side
+
+
+class TradeState(StrEnum):
+    OPENING = "opening"
+    OPEN = "open"
+    EXITING = "exiting"
+    CLOSED = "closed"
+    ABORTED = "aborted"
+
+
+TradeEvent = Literal["entry_filled", "entry_ended", "exit_fired", "stood_down", "flat"]
+ExitKind = Literal["stop", "target", "time", "flatten", "settlement", "external"]
+
+T = TradeState
+TRANSITIONS: dict[tuple[TradeState, TradeEvent], TradeState] = {
+    (T.OPENING, "entry_filled"): T.OPEN,
+    (T.OPENING, "entry_ended"): T.ABORTED,
+    (T.OPENING, "exit_fired"): T.EXITING,
+    (T.OPEN, "entry_filled"): T.OPEN,
+    (T.OPEN, "entry_ended"): T.OPEN,
+    (T.OPEN, "exit_fired"): T.EXITING,
+    (T.OPEN, "flat"): T.CLOSED,
+    (T.EXITING, "entry_filled"): T.EXITING,
+    (T.EXITING, "entry_ended"): T.EXITING,
+    (T.EXITING, "exit_fired"): T.EXITING,
+    (T.EXITING, "stood_down"): T.OPEN,
+    (T.EXITING, "flat"): T.CLOSED,
+    (T.ABORTED, "entry_filled"): T.OPEN,
+    (T.CLOSED, "entry_filled"): T.OPEN,
+}
+"""A late entry fill re-opens an ended trade: whatever arrives is protected."""
+
+ENDED = frozenset({T.CLOSED, T.ABORTED})
+
+
+def advance(state: TradeState, event: TradeEvent) -> TradeState | None:
+    """The next state, or None when the table refuses the event."""
+    return TRANSITIONS.get((state, event))
+
+
+class ExitPlan(msgspec.Struct, frozen=True):
+    """When and how far to go. Prices are YES prices at the side we can trade on (bid for a long, ask for a short)."""
+
+    stop: Price | None
+    target: Price | None
+    time_exit_ms: int | None
+    bound: Price
+    """How far beyond the trigger the first exit orders may go."""
+    escalate_ms: int
+    """Each time this passes without being flat, the bound grows by itself, down to the grid's last price."""
+
+
+class Trade(msgspec.Struct):
+    """`side` is the entry's: bid holds YES, ask holds NO. Counts and money come from booked fills only."""
+
+    id: str
+    ticker: str
+    side: Side
+    strategy: str
+    market: Market
+    plan: ExitPlan
+    opened_ms: int
+    state: TradeState = TradeState.OPENING
+    reason: str = ""
+    rules_version: int = 0
+    entered: Count = Count(0)
+    entry_cost: Money = Money(0)
+    exited: Count = Count(0)
+    exit_proceeds: Money = Money(0)
+    fees: Money = Money(0)
+    exit_kind: ExitKind | None = None
+    exit_trigger: Price | None = None
+    exit_fired_ms: int = 0
+    exit_attempt: int = 0
+    exit_retry_ms: int = 0
+    vanished_ms: int = 0
+    closed_ms: int = 0
+
+    def live(self) -> bool:
+        return self.state not in ENDED
+
+    def open_count(self) -> Count:
+        return Count(self.entered - self.exited)
+
+    def pnl(self) -> Money:
+        """Profit after fees of a closed trade."""
+        return Money(self.exit_proceeds - self.entry_cost - self.fees)
+
+
+def exit_quote(side: Side, quote: Quote) -> Price | None:
+    """The price at which a trade entered on `side` can be left: bid for a long, ask for a short; None if that side is empty."""
+    return quote.bid if side == "bid" else quote.ask
+
+
+def due(trade: Trade, price: Price | None, now_ms: int) -> ExitKind | None:
+    """Which exit rule holds now. The stop outranks the target; time needs no price."""
+    plan, long = trade.plan, trade.side == "bid"
+    if price is not None:
+        if plan.stop is not None and (price <= plan.stop if long else price >= plan.stop):
+            return "stop"
+        if plan.target is not None and (price >= plan.target if long else price <= plan.target):
+            return "target"
+    if plan.time_exit_ms is not None and now_ms >= plan.time_exit_ms:
+        return "time"
+    return None
+
+
+def exit_limit(trade: Trade, now_ms: int) -> Price:
+    """The limit of the next exit order: the trigger less the bound, which grows with every `escalate_ms` not flat.
+
+    An immediate-or-cancel order trades at the resting orders' prices, so a far limit costs nothing while the
+    book is deep; the bound only caps how far it may sweep a thin one.
+    """
+    trigger = trade.exit_trigger
+    assert trigger is not None, "an exit has a trigger price once it fired"
+    grid, plan = trade.market.grid, trade.plan
+    steps = 1 + (now_ms - trade.exit_fired_ms) // plan.escalate_ms
+    if trade.exit_kind == "target":
+        steps = 0
+    reach = plan.bound * steps
+    return grid.down(trigger - reach) if trade.side == "bid" else grid.up(trigger + reach)
+
+
+def break_even(trade: Trade) -> Price | None:
+    """The YES price at which leaving the open contracts returns what they cost, fees so far included."""
+    if not trade.entered:
+        return None
+    spent = trade.entry_cost + trade.fees
+    each = Price(-(-spent // trade.entered))
+    return each if trade.side == "bid" else Price(ONE - each)
