@@ -1,0 +1,118 @@
+"""What is really going on behind a market: a hidden number, revealed over time, that decides every outcome of one event.
+
+The number's variance is spent on a schedule that is fixed in advance, so the chance of each outcome is an exact
+martingale: of all moments at which an outcome stands at 90 %, a tenth is lost.
+"""
+
+import math
+from random import Random
+from typing import Literal
+
+import msgspec
+
+from bot.paper.crowd import Ladder
+
+BEFORE = 0.01
+"""Share of the variance that is news before the start."""
+FLOW = 0.35
+"""Share of the variance in play that arrives evenly; the rest comes in jumps, at the plays."""
+
+Stage = Literal["live", "over", "closed", "determined"]
+
+
+class Path(msgspec.Struct):
+    """The best guess of the final number, in units of its own standard deviation as seen at the listing."""
+
+    listed_ms: int
+    start_ms: int
+    end_ms: int
+    plays: list[tuple[int, float]]
+    """(time, variance) of the jumps, earliest first."""
+    mean: float
+    at_ms: int
+    noise: float = 0.0
+    """What the crowd misjudges at the moment, in remaining standard deviations."""
+
+    def left(self, ms: int) -> float:
+        """Variance still to come after `ms`."""
+        if ms >= self.end_ms:
+            return 0.0
+        before = max(0.0, self.start_ms - ms) / max(1, self.start_ms - self.listed_ms)
+        played = max(0.0, ms - self.start_ms) / (self.end_ms - self.start_ms)
+        jumps = sum(variance for at, variance in self.plays if at > ms)
+        return BEFORE * min(1.0, before) + (1 - BEFORE) * FLOW * (1 - played) + jumps
+
+    def move(self, ms: int, rng: Random) -> None:
+        """Reveal what happened up to `ms`. Exact for a step of any length."""
+        spent = self.left(self.at_ms) - self.left(ms)
+        if spent > 0:
+            self.mean += rng.gauss(0.0, math.sqrt(spent))
+        self.at_ms = max(ms, self.at_ms)
+
+    def chance(self, low: float, high: float, ms: int, bias: float = 0.0) -> float:
+        """The probability that the final number lies in (low, high]."""
+        deviation = math.sqrt(self.left(ms))
+        if deviation == 0.0:
+            return 1.0 if low < self.mean <= high else 0.0
+        mean = self.mean + bias * deviation
+        return _below((high - mean) / deviation) - _below((low - mean) / deviation)
+
+
+class Outcome(msgspec.Struct):
+    """One market: it pays when the final number lies in (low, high]."""
+
+    ladder: Ladder
+    low: float
+    high: float
+
+    @property
+    def ticker(self) -> str:
+        return self.ladder.ticker
+
+
+class Contest(msgspec.Struct):
+    """One event of the world and where it stands in its life."""
+
+    event_ticker: str
+    path: Path
+    outcomes: list[Outcome]
+    nominal_end_ms: int
+    league: str = ""
+    """Set for games, with the two full names; the bookmakers quote only these."""
+    home: str = ""
+    away: str = ""
+    early_close: bool = True
+    stage: Stage = "live"
+    next_ms: int = 0
+    close_ms: int = 0
+    determine_ms: int = 0
+    pause_ms: int = 0
+    """When the exchange will pause its markets once; 0 = never."""
+    resume_ms: int = 0
+    void: bool = False
+    pace: float = 1.0
+    """How busy its books are, relative to a game in play."""
+    history: list[tuple[int, float, float]] = []
+    """(time, mean, variance left) of the last half minute: what a bookmaker may still be looking at."""
+
+    def chances(self, ms: int, bias: float = 0.0) -> list[float]:
+        return [self.path.chance(outcome.low, outcome.high, ms, bias) for outcome in self.outcomes]
+
+
+def draw_path(rng: Random, listed_ms: int, start_ms: int, end_ms: int, mean: float, plays: int) -> Path:
+    """A path that is expected to end at `mean`, with that many jumps of random weight at random times."""
+    times = sorted(rng.randint(start_ms, end_ms) for _ in range(plays))
+    weights = [rng.expovariate(1.0) for _ in times]
+    unit = (1 - BEFORE) * (1 - FLOW) / sum(weights)
+    return Path(listed_ms, start_ms, end_ms, [(at, w * unit) for at, w in zip(times, weights)], mean, listed_ms)
+
+
+def mean_for(chance: float, low: float = 0.0) -> float:
+    """The starting mean at which the number ends above `low` with this chance."""
+    from statistics import NormalDist
+
+    return low + NormalDist().inv_cdf(chance)
+
+
+def _below(z: float) -> float:
+    return 0.5 * math.erfc(-z / math.sqrt(2.0))
