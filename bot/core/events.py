@@ -1,0 +1,148 @@
+"""Events: what the world tells the core. Each carries its time; the core has no clock."""
+
+import msgspec
+
+from bot.core.trades import ExitPlan
+from bot.core.units import Count, Money, Price
+from bot.core.venue import (
+    Market,
+    Outcome,
+    Quote,
+    Settlement,
+    Side,
+    TimeInForce,
+    VenueFill,
+    VenueOrder,
+    VenuePosition,
+)
+
+
+class Boot(msgspec.Struct, frozen=True):
+    """This process took over. `boot` seeds its ids and is unique for ever (os.urandom when live)."""
+
+    at_ms: int
+    boot: str
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """The top of a market's book changed."""
+
+    at_ms: int
+    quote: Quote
+
+
+class Sweep(msgspec.Struct, frozen=True):
+    """The 2 s look at every open trade: time exits, retries, and quotes (None = none that may be trusted)."""
+
+    at_ms: int
+    quotes: dict[str, Quote | None]
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """A strategy wants to enter: what, at which limit, protected how, and why."""
+
+    strategy: str
+    market: Market
+    side: Side
+    limit: Price
+    count: Count
+    time_in_force: TimeInForce
+    plan: ExitPlan
+    reason: str
+
+
+class Propose(msgspec.Struct, frozen=True):
+    at_ms: int
+    proposal: Proposal
+    quote: Quote
+
+
+class Sending(msgspec.Struct, frozen=True):
+    """The executor is about to put the bytes of this order on the wire."""
+
+    at_ms: int
+    client_order_id: str
+
+
+class CreateReplied(msgspec.Struct, frozen=True):
+    at_ms: int
+    client_order_id: str
+    outcome: Outcome
+
+
+class CancelReplied(msgspec.Struct, frozen=True):
+    at_ms: int
+    client_order_id: str
+    outcome: Outcome
+
+
+class OrderSeen(msgspec.Struct, frozen=True):
+    """The exchange described an order, on the private channel."""
+
+    at_ms: int
+    order: VenueOrder
+
+
+class FillSeen(msgspec.Struct, frozen=True):
+    at_ms: int
+    fill: VenueFill
+
+
+class OrderResolved(msgspec.Struct, frozen=True):
+    """Look-up of an UNKNOWN order: found, or provably absent (complete listings fresher than its signature can live)."""
+
+    at_ms: int
+    client_order_id: str
+    order: VenueOrder | None
+    absent: bool
+
+
+class AccountRead(msgspec.Struct, frozen=True):
+    """One complete reading of the account. Partial or failed readings never become this event."""
+
+    at_ms: int
+    started_ms: int
+    resting: tuple[VenueOrder, ...]
+    fills: tuple[VenueFill, ...]
+    """All fills since the last reading's cursor (with overlap), oldest first."""
+    positions: tuple[VenuePosition, ...]
+    balance: Money
+    settlements: tuple[Settlement, ...]
+    markets: dict[str, Market]
+    """Facts of the markets with positions, for adoption."""
+
+
+class MarketChange(msgspec.Struct, frozen=True):
+    """A lifecycle message or reading: status in the words of kalshi-api.md 4.4, result once determined."""
+
+    at_ms: int
+    ticker: str
+    status: str
+    result: str = ""
+    close_ms: int | None = None
+
+
+class Command(msgspec.Struct, frozen=True):
+    """The operator's word. verbs: start pause stop kill rearm flatten close cancel configure."""
+
+    at_ms: int
+    verb: str
+    actor: str
+    args: dict[str, object]
+
+
+Event = (
+    Boot
+    | Tick
+    | Sweep
+    | Propose
+    | Sending
+    | CreateReplied
+    | CancelReplied
+    | OrderSeen
+    | FillSeen
+    | OrderResolved
+    | AccountRead
+    | MarketChange
+    | Command
+)

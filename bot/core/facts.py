@@ -1,0 +1,237 @@
+"""Facts: what happened, as journaled. Replay folds them; it never decides anew."""
+
+from typing import Literal
+
+import msgspec
+
+from bot.core.config import Config
+from bot.core.orders import OrderEvent
+from bot.core.trades import ExitKind, ExitPlan, TradeEvent
+from bot.core.units import Count, Money, Price
+from bot.core.venue import Market, Settlement, Side, TimeInForce, VenueFill
+
+TradingMode = Literal["RUNNING", "PAUSED", "REDUCING", "HALTED", "STANDBY"]
+
+
+class Booted(msgspec.Struct, frozen=True, tag=True):
+    """A process took over this journal."""
+
+    at_ms: int
+    boot: str
+
+
+class ModeChanged(msgspec.Struct, frozen=True, tag=True):
+    at_ms: int
+    mode: TradingMode
+    reason: str
+    actor: str
+
+
+class ConfigChanged(msgspec.Struct, frozen=True, tag=True):
+    at_ms: int
+    config: Config
+
+
+class TradeOpened(msgspec.Struct, frozen=True, tag=True):
+    """A bracket exists: market, entry side and exit plan. Its orders follow as their own facts."""
+
+    at_ms: int
+    trade_id: str
+    ticker: str
+    side: Side
+    strategy: str
+    market: Market
+    plan: ExitPlan
+    reason: str
+    rules_version: int
+    adopted: Count = Count(0)
+    adopted_cost: Money = Money(0)
+
+
+class OrderIntended(msgspec.Struct, frozen=True, tag=True):
+    """An order is about to be sent. For an entry this is durable before its bytes leave."""
+
+    at_ms: int
+    client_order_id: str
+    trade_id: str
+    ticker: str
+    side: Side
+    price: Price
+    count: Count
+    time_in_force: TimeInForce
+    purpose: Literal["entry", "exit"]
+    fee_reserve: Money
+
+
+class OrderMoved(msgspec.Struct, frozen=True, tag=True):
+    """An order took one step of its table. `filled` is the exchange's figure so far."""
+
+    at_ms: int
+    client_order_id: str
+    event: OrderEvent
+    order_id: str = ""
+    filled: Count = Count(0)
+    reason: str = ""
+
+
+class FillBooked(msgspec.Struct, frozen=True, tag=True):
+    """A fill changed position and cash. `client_order_id` is empty while its order is not known to be ours."""
+
+    at_ms: int
+    fill: VenueFill
+    client_order_id: str
+
+
+class FillClaimed(msgspec.Struct, frozen=True, tag=True):
+    """A fill booked earlier turned out to belong to this order."""
+
+    at_ms: int
+    fill_id: str
+    client_order_id: str
+
+
+class ExitFired(msgspec.Struct, frozen=True, tag=True):
+    at_ms: int
+    trade_id: str
+    kind: ExitKind
+    trigger: Price
+
+
+class ExitAttempted(msgspec.Struct, frozen=True, tag=True):
+    """Exit order number `attempt` of the trade was handed to the executor; none before `retry_ms`."""
+
+    at_ms: int
+    trade_id: str
+    attempt: int
+    retry_ms: int
+
+
+class TradeMoved(msgspec.Struct, frozen=True, tag=True):
+    at_ms: int
+    trade_id: str
+    event: TradeEvent
+    exit_kind: ExitKind | None = None
+
+
+class PlanChanged(msgspec.Struct, frozen=True, tag=True):
+    at_ms: int
+    trade_id: str
+    plan: ExitPlan
+
+
+class QuoteVanished(msgspec.Struct, frozen=True, tag=True):
+    """The side a trade can be left at became empty (`vanished_ms` > 0) or came back (0)."""
+
+    at_ms: int
+    trade_id: str
+    vanished_ms: int
+
+
+class PositionAdopted(msgspec.Struct, frozen=True, tag=True):
+    """A position found on the exchange at the baseline, before this journal began."""
+
+    at_ms: int
+    ticker: str
+    count: Count
+    cost: Money
+    realized: Money
+    fees: Money
+
+
+class SettlementBooked(msgspec.Struct, frozen=True, tag=True):
+    at_ms: int
+    settlement: Settlement
+
+
+class SeenBefore(msgspec.Struct, frozen=True, tag=True):
+    """Fills and settlements older than the baseline: known, and never to be booked."""
+
+    at_ms: int
+    fill_ids: dict[str, int]
+    settlement_ids: dict[str, int]
+
+
+class CashBaseline(msgspec.Struct, frozen=True, tag=True):
+    """The exchange's balance at the first full reading: our books start here."""
+
+    at_ms: int
+    cash: Money
+
+
+class Difference(msgspec.Struct, frozen=True, tag=True):
+    """Ours and the exchange's figures differ beyond read lag; `kind` position, cash, or order. Resolved when equal again."""
+
+    at_ms: int
+    kind: Literal["position", "cash", "order"]
+    key: str
+    ours: int
+    theirs: int
+    resolved: bool = False
+
+
+class Suspected(msgspec.Struct, frozen=True, tag=True):
+    """A difference seen once: it counts when it outlasts read lag. `since_ms` 0 withdraws it."""
+
+    at_ms: int
+    key: str
+    since_ms: int
+
+
+class Reconciled(msgspec.Struct, frozen=True, tag=True):
+    """A full reading of the account was compared with our books."""
+
+    at_ms: int
+    read_ms: int
+
+
+class MarketMoved(msgspec.Struct, frozen=True, tag=True):
+    """A held market changed status: paused, active, closed, determined, settled."""
+
+    at_ms: int
+    ticker: str
+    status: str
+
+
+class Forgotten(msgspec.Struct, frozen=True, tag=True):
+    """Ended orders, trades and old ids leave the state (history keeps them): work does not grow with history."""
+
+    at_ms: int
+    before_ms: int
+
+
+Fact = (
+    Booted
+    | ModeChanged
+    | ConfigChanged
+    | TradeOpened
+    | OrderIntended
+    | OrderMoved
+    | FillBooked
+    | FillClaimed
+    | ExitFired
+    | ExitAttempted
+    | TradeMoved
+    | PlanChanged
+    | QuoteVanished
+    | PositionAdopted
+    | SettlementBooked
+    | SeenBefore
+    | CashBaseline
+    | Difference
+    | Suspected
+    | Reconciled
+    | MarketMoved
+    | Forgotten
+)
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
+
+
+def encode(fact: Fact) -> bytes:
+    return _encoder.encode(fact)
+
+
+def decode(record: bytes) -> Fact:
+    """msgspec.DecodeError when the record is not a fact this version knows."""
+    return _decoder.decode(record)
