@@ -1,6 +1,5 @@
 """How a setting is declared, read from text, masked and described. The table itself is in bot/settings.py."""
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -121,10 +120,9 @@ def text_of(value: Any) -> str:
 
 
 def _number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
+    if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)", text):
         raise ValueError
-    return value
+    return float(text)
 
 
 def _whole(text: str) -> int:
@@ -189,7 +187,7 @@ def markdown(table: Iterable[Row]) -> str:
         "# Configuration",
         "",
         "Settings come from the environment or from a file `.env` in the working folder (NAME=value lines); the",
-        "environment wins. A name that is not in this table, a malformed line or a value out of range stops the program with",
+        "environment wins. An unknown name, a malformed line or a value out of range stops the program with",
         "a message that names it. `python -m bot settings` shows what is in force, secrets masked.",
         "",
         "This page and `.env.example` are written by `python -m bot settings --write`.",

@@ -17,7 +17,7 @@ class Line(NamedTuple):
 def read_env_file(path: Path) -> tuple[dict[str, Line], list[str]]:
     """The values by name and a sentence for each fault. A fault never quotes the line: it may hold a secret."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         return {}, []
     except UnicodeDecodeError:

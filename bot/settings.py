@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -173,6 +174,16 @@ class Settings:
         """Whether the page can be reached from this machine only."""
         return is_loopback(self.host)
 
+    def make_data_dir(self) -> Path:
+        """Create DATA_DIR (for this user only) and prove that it can be written. Raises SettingsError."""
+        try:
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with TemporaryFile(dir=self.data_dir):
+                return self.data_dir
+        except OSError as error:
+            fault = f"DATA_DIR {self.data_dir} cannot be used ({error.strerror}); choose a folder that can be written."
+            raise SettingsError([fault]) from None
+
     def shown(self) -> dict[str, str]:
         """Every setting as text, secrets masked: fit for a log."""
         return {row.name: text_of(getattr(self, row.attribute)) for row in TABLE}
@@ -271,7 +282,7 @@ def private_file_faults(name: str, path: Path) -> Iterator[str]:
 
 
 def _folder_faults(folder: Path) -> Iterator[str]:
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    existing = next(place for place in (folder, *folder.parents) if os.path.exists(place))
     if not existing.is_dir():
         yield f"DATA_DIR: {existing} is a file, not a folder; choose another folder."
     elif not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
