@@ -1,0 +1,300 @@
+"""The single source of truth, and how facts change it. `fold` never decides; replaying the facts gives the same state."""
+
+import hashlib
+
+import msgspec
+
+from bot.core import facts as f
+from bot.core import orders, positions, trades
+from bot.core.config import Config
+from bot.core.orders import Order
+from bot.core.positions import Position
+from bot.core.trades import Trade, TradeState
+from bot.core.units import ONE, Count, Money
+
+SCHEMA = 1
+"""Version of this state and of the facts; a snapshot of another version is not loaded."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A difference between our books and the exchange's that outlasted read lag."""
+
+    kind: str
+    key: str
+    ours: int
+    theirs: int
+    since_ms: int
+
+
+class TradingState(msgspec.Struct):
+    """Everything the core knows. `cash` is None until the first full reading of the account gave the baseline."""
+
+    config: Config
+    mode: f.TradingMode
+    mode_reason: str
+    mode_actor: str
+    mode_since_ms: int
+    schema: int = SCHEMA
+    facts: int = 0
+    boot: str = ""
+    booted_ms: int = 0
+    ids: int = 0
+    cash: Money | None = None
+    baseline: Money = Money(0)
+    realized: Money = Money(0)
+    fees: Money = Money(0)
+    day: int = 0
+    day_realized: Money = Money(0)
+    reconciled_ms: int = 0
+    read_ms: int = 0
+    positions: dict[str, Position] = {}
+    orders: dict[str, Order] = {}
+    trades: dict[str, Trade] = {}
+    live_trade: dict[str, str] = {}
+    """Ticker -> id of the one live trade there."""
+    order_ids: dict[str, str] = {}
+    """Exchange's order id -> our client order id."""
+    unclaimed: dict[str, f.FillBooked] = {}
+    """Fills booked to the position whose order is not known to be ours (yet)."""
+    fill_ids: dict[str, int] = {}
+    settlement_ids: dict[str, int] = {}
+    forgotten_ms: int = 0
+    status: dict[str, str] = {}
+    suspects: dict[str, int] = {}
+    findings: dict[str, Finding] = {}
+
+    def position(self, ticker: str) -> Position:
+        return self.positions.get(ticker) or Position(ticker)
+
+    def trade_at(self, ticker: str) -> Trade | None:
+        """The live trade of this market."""
+        trade_id = self.live_trade.get(ticker)
+        return self.trades[trade_id] if trade_id else None
+
+    def orders_of(self, trade_id: str) -> list[Order]:
+        return [o for o in self.orders.values() if o.trade_id == trade_id]
+
+    def tradeable(self, ticker: str) -> bool:
+        """Whether the exchange takes orders there, as far as we were told."""
+        return self.status.get(ticker, "active") == "active"
+
+
+def new_state(config: Config, mode: f.TradingMode, at_ms: int) -> TradingState:
+    return TradingState(config=config, mode=mode, mode_reason="first start", mode_actor="system", mode_since_ms=at_ms)
+
+
+def settlement_key(ticker: str, settled_ms: int) -> str:
+    return f"{ticker}@{settled_ms}"
+
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder = msgspec.json.Decoder(TradingState)
+
+
+def dump(state: TradingState) -> bytes:
+    """Canonical bytes: equal states give equal bytes, on any Python and any hash seed."""
+    return _encoder.encode(state)
+
+
+def load(blob: bytes) -> TradingState:
+    """ValueError when the snapshot is of another schema; msgspec.DecodeError when it is broken."""
+    state = _decoder.decode(blob)
+    if state.schema != SCHEMA:
+        raise ValueError(f"snapshot has schema {state.schema}, this version reads {SCHEMA}")
+    return state
+
+
+def state_hash(state: TradingState) -> str:
+    return hashlib.sha256(dump(state)).hexdigest()
+
+
+def fold(state: TradingState, fact: f.Fact) -> None:
+    """Apply one fact. Facts come from `step` (which checked them against the tables) or from the journal."""
+    state.facts += 1
+    match fact:
+        case f.FillBooked():
+            _book_fill(state, fact)
+        case f.OrderMoved():
+            _move_order(state, fact)
+        case f.OrderIntended():
+            state.ids += 1
+            state.orders[fact.client_order_id] = Order(
+                fact.client_order_id, fact.trade_id, fact.ticker, fact.side, fact.price, fact.count, fact.time_in_force,
+                fact.purpose, fact.at_ms, changed_ms=fact.at_ms, fee_reserve=fact.fee_reserve,
+            )  # fmt: skip
+        case f.TradeOpened():
+            _open_trade(state, fact)
+        case f.TradeMoved():
+            _move_trade(state, fact)
+        case f.ExitFired():
+            trade = state.trades[fact.trade_id]
+            trade.state = trades.TRANSITIONS[trade.state, "exit_fired"]
+            trade.exit_kind, trade.exit_trigger = fact.kind, fact.trigger
+            trade.exit_fired_ms, trade.exit_retry_ms = fact.at_ms, 0
+        case f.ExitAttempted():
+            trade = state.trades[fact.trade_id]
+            trade.exit_attempt, trade.exit_retry_ms = fact.attempt, fact.retry_ms
+        case f.PlanChanged():
+            state.trades[fact.trade_id].plan = fact.plan
+        case f.QuoteVanished():
+            state.trades[fact.trade_id].vanished_ms = fact.vanished_ms
+        case f.FillClaimed():
+            booked = state.unclaimed.pop(fact.fill_id)
+            _attribute(state, booked.fill, fact.client_order_id)
+        case f.SettlementBooked():
+            _book_settlement(state, fact)
+        case f.PositionAdopted():
+            state.positions[fact.ticker] = Position(fact.ticker, fact.count, fact.cost, fact.realized, fact.fees)
+        case f.SeenBefore():
+            state.fill_ids.update(fact.fill_ids)
+            state.settlement_ids.update(fact.settlement_ids)
+        case f.CashBaseline():
+            state.cash = state.baseline = fact.cash
+        case f.MarketMoved():
+            state.status[fact.ticker] = fact.status
+        case f.ModeChanged():
+            state.mode, state.mode_reason = fact.mode, fact.reason
+            state.mode_actor, state.mode_since_ms = fact.actor, fact.at_ms
+        case f.ConfigChanged():
+            state.config = fact.config
+        case f.Suspected():
+            if fact.since_ms:
+                state.suspects[fact.key] = fact.since_ms
+            else:
+                state.suspects.pop(fact.key, None)
+        case f.Difference():
+            name = f"{fact.kind}:{fact.key}"
+            if fact.resolved:
+                state.findings.pop(name, None)
+            else:
+                state.findings[name] = Finding(fact.kind, fact.key, fact.ours, fact.theirs, fact.at_ms)
+        case f.Reconciled():
+            state.reconciled_ms, state.read_ms = fact.at_ms, fact.read_ms
+        case f.Booted():
+            state.boot, state.booted_ms, state.ids, state.reconciled_ms = fact.boot, fact.at_ms, 0, 0
+        case f.Forgotten():
+            _forget(state, fact.before_ms)
+
+
+def _book_fill(state: TradingState, fact: f.FillBooked) -> None:
+    fill = fact.fill
+    state.fill_ids[fill.trade_id] = fill.at_ms
+    before = state.position(fill.ticker)
+    after, cash_change = positions.apply_fill(before, fill)
+    state.positions[fill.ticker] = after
+    if state.cash is not None:
+        state.cash = Money(state.cash + cash_change)
+    state.fees = Money(state.fees + fill.fee)
+    _realize(state, fact.at_ms, after.realized - before.realized - fill.fee)
+    if fact.client_order_id:
+        _attribute(state, fill, fact.client_order_id)
+    else:
+        state.unclaimed[fill.trade_id] = fact
+
+
+def _attribute(state: TradingState, fill: f.VenueFill, client_order_id: str) -> None:
+    """Give a booked fill to its order and that order's trade."""
+    order = state.orders[client_order_id]
+    order.booked = Count(order.booked + fill.count)
+    order.filled = Count(max(order.filled, order.booked))
+    if fill.order_id and not order.order_id:
+        order.order_id = fill.order_id
+        state.order_ids[fill.order_id] = client_order_id
+    trade = state.trades.get(order.trade_id)
+    if trade is None:
+        return
+    trade.fees = Money(trade.fees + fill.fee)
+    paid_each = fill.price if trade.side == "bid" else ONE - fill.price
+    if order.purpose == "entry":
+        trade.entered = Count(trade.entered + fill.count)
+        trade.entry_cost = Money(trade.entry_cost + paid_each * fill.count)
+    else:
+        trade.exited = Count(trade.exited + fill.count)
+        trade.exit_proceeds = Money(trade.exit_proceeds + paid_each * fill.count)
+
+
+def _realize(state: TradingState, at_ms: int, amount: int) -> None:
+    day = at_ms // 86_400_000
+    if day != state.day:
+        state.day, state.day_realized = day, Money(0)
+    state.realized = Money(state.realized + amount)
+    state.day_realized = Money(state.day_realized + amount)
+
+
+def _move_order(state: TradingState, fact: f.OrderMoved) -> None:
+    order = state.orders[fact.client_order_id]
+    order.state = orders.TRANSITIONS[order.state, fact.event]
+    order.filled = Count(max(order.filled, fact.filled))
+    order.changed_ms = fact.at_ms
+    if fact.event == "sent":
+        order.sent_ms = fact.at_ms
+    if fact.reason:
+        order.reason = fact.reason
+    if fact.order_id and not order.order_id:
+        order.order_id = fact.order_id
+        state.order_ids[fact.order_id] = order.client_order_id
+
+
+def _open_trade(state: TradingState, fact: f.TradeOpened) -> None:
+    trade = Trade(
+        fact.trade_id, fact.ticker, fact.side, fact.strategy, fact.market, fact.plan, fact.at_ms,
+        reason=fact.reason, rules_version=fact.rules_version, entered=fact.adopted, entry_cost=fact.adopted_cost,
+        state=TradeState.OPEN if fact.adopted else TradeState.OPENING,
+    )  # fmt: skip
+    state.ids += 1
+    state.trades[trade.id] = trade
+    state.live_trade[trade.ticker] = trade.id
+
+
+def _move_trade(state: TradingState, fact: f.TradeMoved) -> None:
+    trade = state.trades[fact.trade_id]
+    trade.state = trades.TRANSITIONS[trade.state, fact.event]
+    if fact.exit_kind:
+        trade.exit_kind = fact.exit_kind
+    if fact.event == "stood_down":
+        trade.exit_kind, trade.exit_trigger, trade.exit_fired_ms = None, None, 0
+    if trade.live():
+        state.live_trade[trade.ticker] = trade.id
+        trade.closed_ms = 0
+    else:
+        trade.closed_ms = fact.at_ms
+        if state.live_trade.get(trade.ticker) == trade.id:
+            del state.live_trade[trade.ticker]
+
+
+def _book_settlement(state: TradingState, fact: f.SettlementBooked) -> None:
+    paid = fact.settlement
+    state.settlement_ids[settlement_key(paid.ticker, paid.settled_ms)] = paid.settled_ms
+    before = state.position(paid.ticker)
+    after = positions.settle(before, paid.revenue)
+    state.positions[paid.ticker] = after
+    if state.cash is not None:
+        state.cash = Money(state.cash + paid.revenue)
+    _realize(state, fact.at_ms, after.realized - before.realized)
+    state.status[paid.ticker] = "finalized"
+    trade = state.trade_at(paid.ticker)
+    if trade is not None:
+        trade.exit_proceeds = Money(trade.exit_proceeds + paid.revenue)
+        trade.exited = trade.entered
+
+
+def _forget(state: TradingState, before_ms: int) -> None:
+    ended = {t.id for t in state.trades.values() if not t.live() and t.closed_ms < before_ms}
+    for order in list(state.orders.values()):
+        done = not order.live() and order.outstanding() == 0 and order.changed_ms < before_ms
+        if done and (order.trade_id in ended or order.trade_id not in state.trades):
+            del state.orders[order.client_order_id]
+            state.order_ids.pop(order.order_id, None)
+    busy = {o.trade_id for o in state.orders.values()}
+    for trade_id in ended - busy:
+        del state.trades[trade_id]
+    for ticker, position in list(state.positions.items()):
+        if position.count == 0 and ticker not in state.live_trade:
+            del state.positions[ticker]
+            state.status.pop(ticker, None)
+    for ids in (state.fill_ids, state.settlement_ids):
+        for key in [k for k, at in ids.items() if at < before_ms]:
+            del ids[key]
+    for key in [k for k, b in state.unclaimed.items() if b.fill.at_ms < before_ms]:
+        del state.unclaimed[key]
+    state.forgotten_ms = max(state.forgotten_ms, before_ms)
