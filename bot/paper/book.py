@@ -128,8 +128,8 @@ class Book:
     def orders(self) -> Iterator[Order]:
         """Every resting member order, bids first, best price first, oldest first."""
         for side in ("bid", "ask"):
-            for price in reversed(self._prices[side]) if side == "bid" else list(self._prices[side]):  # type: ignore[index]
-                for resting in list(self.levels[side][price].queue.values()):  # type: ignore[index]
+            for price in reversed(self._prices[side]) if side == "bid" else list(self._prices[side]):
+                for resting in list(self.levels[side][price].queue.values()):
                     if isinstance(resting, Order):
                         yield resting
 

@@ -59,19 +59,19 @@ class Engine:
 
     def add_series(self, s: Series) -> None:
         self.series[s.ticker] = s
+        self._added(s)
 
     def add_event(self, e: Event) -> None:
-        new = e.event_ticker not in self.events
         self.events[e.event_ticker] = e
-        if new:
-            for listener in self.listeners:
-                listener.event(e)
+        self._added(e)
 
     def add_milestone(self, m: Milestone) -> None:
         self.milestones[m.id] = m
+        self._added(m)
 
     def add_target(self, t: StructuredTarget) -> None:
         self.targets[t.id] = t
+        self._added(t)
 
     def add_market(self, m: Market, now_ms: int) -> None:
         """List a market (lifecycle `created`). A ticker that is already listed stays as it is."""
@@ -101,19 +101,18 @@ class Engine:
 
     def remove_market(self, ticker: str) -> None:
         """Forget a finalized market, and its event with the last one; members' records stay."""
-        market = self.markets.pop(ticker)
+        market = self.markets[ticker]
         if market.status != "finalized":
-            self.markets[ticker] = market
             raise ValueError(f"{ticker} is {market.status}: only a finalized market can be removed")
-        del self.books[ticker]
-        self.crowd_position.pop(ticker, None)
-        event = market.event_ticker
-        if event in self.events and not any(other.event_ticker == event for other in self.markets.values()):
-            del self.events[event]
-            for milestone in [m for m in self.milestones.values() if m.primary_event_tickers == [event]]:
-                del self.milestones[milestone.id]
-        for listener in self.listeners:
-            listener.removed(market)
+        del self.markets[ticker], self.books[ticker], self.crowd_position[ticker]
+        gone: list[Market | Event | Milestone] = [market]
+        if not any(other.event_ticker == market.event_ticker for other in self.markets.values()):
+            gone.append(self.events.pop(market.event_ticker))
+            for milestone in [m for m in self.milestones.values() if m.primary_event_tickers == [market.event_ticker]]:
+                gone.append(self.milestones.pop(milestone.id))
+        for thing in gone:
+            for listener in self.listeners:
+                listener.removed(thing)
 
     # Accounts
 
@@ -247,7 +246,7 @@ class Engine:
         elif count > shown:
             if not self.history_frozen:
                 self._withdraw(market, book, side, price, now_ms)
-                count = shown + self._match(market, book, side, price, count - shown, None, now_ms)
+                count = shown + self.match(market, book, side, price, count - shown, None, now_ms)
             if count > shown:
                 book.grow_crowd(side, price, count - shown)
         if count == shown:
@@ -256,7 +255,7 @@ class Engine:
             level.taken = 0
         self._told(market, side, price, count - shown, None, now_ms)
         if self.history_frozen and level and level.crowd:
-            level.taken += level.crowd - self._match(market, book, side, price, level.crowd, None, now_ms)
+            level.taken += level.crowd - self.match(market, book, side, price, level.crowd, None, now_ms)
 
     def crowd_take(self, ticker: str, side: Side, price_limit: int, count: int, now_ms: int) -> int:
         """An immediate-or-cancel order of the crowd: `bid` lifts asks up to the limit. Returns the filled count."""
@@ -264,7 +263,7 @@ class Engine:
         self.advance(now_ms)
         if market.status != "active":
             return 0
-        return count - self._match(market, self.books[ticker], side, price_limit, count, None, now_ms, takes_crowd=True)
+        return count - self.match(market, self.books[ticker], side, price_limit, count, None, now_ms, takes_crowd=True)
 
     def best(self, ticker: str) -> tuple[int | None, int, int | None, int]:
         """(best bid, its size, best ask, its size) over all owners; None and 0 where a side is empty."""
@@ -295,7 +294,7 @@ class Engine:
         series = self.series[self.events[market.event_ticker].series_ticker]
         return series.fee_type, series.fee_multiplier
 
-    def _match(
+    def match(
         self,
         market: Market,
         book: Book,
@@ -383,7 +382,7 @@ class Engine:
             if maker.remaining == 0:
                 self.end(maker, "executed", "Trade", now_ms)
             else:
-                self._ordered(maker, "Trade", now_ms)
+                self.ordered(maker, "Trade", now_ms)
         if taker:
             self._fill(market, taker, trade, True, now_ms)
         if taker is None and maker is None:
@@ -445,21 +444,25 @@ class Engine:
 
     def end(self, order: Order, status: Literal["canceled", "executed"], reason: str, now_ms: int) -> int:
         """Take an order to its last state, out of the book if it rests there; returns what had remained."""
-        account = self.accounts[order.user_id]
         left = order.remaining
-        resting = account.resting.get(order.ticker, {})
-        if resting.pop(order.order_id, None):
-            if left:
-                self.books[order.ticker].leave(order)
-                order.remaining = 0
-                self._told(self.markets[order.ticker], order.side, order.price, -left, order, now_ms)
-            if not resting:
-                del account.resting[order.ticker]
+        self.unrest(order, now_ms)
         order.remaining = 0
         order.status = status
-        self._ordered(order, reason, now_ms)
-        self.recommit(account, self.markets[order.ticker])
+        self.ordered(order, reason, now_ms)
         return left
+
+    def unrest(self, order: Order, now_ms: int) -> None:
+        """Take an order out of the book, if it is there."""
+        account = self.accounts[order.user_id]
+        resting = account.resting.get(order.ticker, {})
+        if resting.pop(order.order_id, None) is None:
+            return
+        if order.remaining:
+            self.books[order.ticker].leave(order)
+            self._told(self.markets[order.ticker], order.side, order.price, -order.remaining, order, now_ms)
+        if not resting:
+            del account.resting[order.ticker]
+        self.recommit(account, self.markets[order.ticker])
 
     def rest(self, order: Order, now_ms: int) -> None:
         """Put an order into the book, at the tail of its level."""
@@ -471,15 +474,14 @@ class Engine:
     def recommit(self, account: Account, market: Market) -> None:
         """Bring the money that resting orders bind up to date."""
         fee_type, multiplier = self.fee_terms(market)
-        account.recommit(
-            market.ticker, lambda price, count: fees.trade_fee(fee_type, multiplier, False, price, count)
-        )
+        account.recommit(market.ticker, lambda price, count: fees.trade_fee(fee_type, multiplier, False, price, count))
 
     def shrink(self, order: Order, count: int, now_ms: int) -> None:
         """Reduce a resting order in place; it keeps its queue position."""
         self.books[order.ticker].reduce(order, count)
         order.initial -= count
         self._told(self.markets[order.ticker], order.side, order.price, -count, order, now_ms)
+        self.recommit(self.accounts[order.user_id], self.markets[order.ticker])
 
     def _rest(self, account: Account, order: Order) -> None:
         self.books[order.ticker].join(order)
@@ -514,11 +516,15 @@ class Engine:
         for listener in self.listeners:
             listener.book(market, side, price, delta, order, now_ms)
 
-    def _ordered(self, order: Order, reason: str, now_ms: int) -> None:
+    def ordered(self, order: Order, reason: str, now_ms: int) -> None:
         order.reason = reason
         order.updated_ms = now_ms
         for listener in self.listeners:
             listener.order(order)
+
+    def _added(self, thing: Series | Event | Milestone | StructuredTarget) -> None:
+        for listener in self.listeners:
+            listener.added(thing)
 
     def _changed(self, market: Market) -> None:
         for listener in self.listeners:
@@ -528,4 +534,3 @@ class Engine:
         for listener in self.listeners:
             listener.changed(market)
             listener.lifecycle(market, kind, now_ms)
-

@@ -40,7 +40,7 @@ class Account:
             self._committed[ticker] = money
 
     def needed(self, ticker: str, side: Side, price: int, count: int, fee: Fee) -> int:
-        """Money that a new order of this size could cost: what it opens beyond the position, at its limit, with fees."""
+        """Money that a new order could cost: what it opens beyond the position, at its limit, with fees."""
         held = self.held(ticker)
         resting = sum(order.remaining for order in self.resting.get(ticker, {}).values() if order.side == side)
         closable = max(0, (held if side == "ask" else -held) - resting)

@@ -224,14 +224,14 @@ class Listener:
     def changed(self, market: Market) -> None:
         """A market's status, times or totals changed, noisily or silently."""
 
-    def removed(self, market: Market) -> None:
-        """A settled market left the engine."""
+    def added(self, thing: Series | Event | Milestone | StructuredTarget) -> None:
+        """Something other than a market was added or replaced."""
+
+    def removed(self, thing: Market | Event | Milestone) -> None:
+        """A settled market left the engine, or what went with its event."""
 
     def lifecycle(self, market: Market, kind: str, now_ms: int) -> None:
         """`kind` is an event_type of kalshi-api.md section 6.5."""
-
-    def event(self, event: Event) -> None:
-        """An event was added."""
 
     def book(self, market: Market, side: Side, price: int, delta: int, order: Order | None, now_ms: int) -> None:
         """A level's displayed size changed by `delta`; `order` is the member order that caused it, if one did."""
