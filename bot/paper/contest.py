@@ -1,4 +1,4 @@
-"""What is really going on behind a market: a hidden number, revealed over time, that decides every outcome of one event.
+"""What is really going on behind a market: a hidden number, revealed over time, that decides all outcomes of one event.
 
 The number's variance is spent on a schedule that is fixed in advance, so the chance of each outcome is an exact
 martingale: of all moments at which an outcome stands at 90 %, a tenth is lost.
@@ -6,6 +6,7 @@ martingale: of all moments at which an outcome stands at 90 %, a tenth is lost.
 
 import math
 from random import Random
+from statistics import NormalDist
 from typing import Literal
 
 import msgspec
@@ -16,6 +17,8 @@ BEFORE = 0.01
 """Share of the variance that is news before the start."""
 FLOW = 0.35
 """Share of the variance in play that arrives evenly; the rest comes in jumps, at the plays."""
+NOISE = 0.03
+"""Usual misjudgement: about a cent at even chances, as measured between Kalshi and the bookmakers before the start."""
 
 Stage = Literal["live", "over", "closed", "determined"]
 
@@ -49,6 +52,11 @@ class Path(msgspec.Struct):
             self.mean += rng.gauss(0.0, math.sqrt(spent))
         self.at_ms = max(ms, self.at_ms)
 
+    def err(self, elapsed_ms: int, fade_ms: float, rng: Random) -> None:
+        """Let the crowd's misjudgement wander, whatever the truth does."""
+        kept = math.exp(-elapsed_ms / fade_ms)
+        self.noise = self.noise * kept + rng.gauss(0.0, NOISE * math.sqrt(1 - kept * kept))
+
     def chance(self, low: float, high: float, ms: int, bias: float = 0.0) -> float:
         """The probability that the final number lies in (low, high]."""
         deviation = math.sqrt(self.left(ms))
@@ -64,6 +72,8 @@ class Outcome(msgspec.Struct):
     ladder: Ladder
     low: float
     high: float
+    name: str = ""
+    """What the bookmakers call it."""
 
     @property
     def ticker(self) -> str:
@@ -87,11 +97,15 @@ class Contest(msgspec.Struct):
     close_ms: int = 0
     determine_ms: int = 0
     pause_ms: int = 0
-    """When the exchange will pause its markets once; 0 = never."""
+    """When the exchange will pause its markets, once; 0 = not again."""
     resume_ms: int = 0
     void: bool = False
-    pace: float = 1.0
-    """How busy its books are, relative to a game in play."""
+    """It will be called off and settle at a fair price."""
+    shuffles: float = 0.0
+    """Level changes per second and market while it is on; before the start a fifth of it."""
+    takes: float = 0.0
+    """Taker orders, in the same way."""
+    stepped_ms: int = 0
     history: list[tuple[int, float, float]] = []
     """(time, mean, variance left) of the last half minute: what a bookmaker may still be looking at."""
 
@@ -104,13 +118,12 @@ def draw_path(rng: Random, listed_ms: int, start_ms: int, end_ms: int, mean: flo
     times = sorted(rng.randint(start_ms, end_ms) for _ in range(plays))
     weights = [rng.expovariate(1.0) for _ in times]
     unit = (1 - BEFORE) * (1 - FLOW) / sum(weights)
-    return Path(listed_ms, start_ms, end_ms, [(at, w * unit) for at, w in zip(times, weights)], mean, listed_ms)
+    jumps = [(at, weight * unit) for at, weight in zip(times, weights, strict=True)]
+    return Path(listed_ms, start_ms, end_ms, jumps, mean, listed_ms)
 
 
 def mean_for(chance: float, low: float = 0.0) -> float:
     """The starting mean at which the number ends above `low` with this chance."""
-    from statistics import NormalDist
-
     return low + NormalDist().inv_cdf(chance)
 
 

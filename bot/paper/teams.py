@@ -211,22 +211,27 @@ WOL | Wolverhampton | Wolverhampton Wanderers
 LEAGUES = (
     League(
         "NBA", "KXNBAGAME", "Pro basketball game", "Pro Basketball (M)", "Basketball", "basketball",
-        "basketball_nba", "Basketball", "NBA", minutes=4.0, share=0.27, plays=80, teams=_teams("NBA", _NBA),
+        "basketball_nba", "Basketball", "NBA", minutes=4.0, share=0.27, plays=80,
+        teams=_teams("NBA", _NBA),
     ),
     League(
         "NFL", "KXNFLGAME", "Pro football game", "Pro Football", "Football", "football",
-        "americanfootball_nfl", "American Football", "NFL", minutes=5.5, share=0.17, plays=26, teams=_teams("NFL", _NFL),
+        "americanfootball_nfl", "American Football", "NFL", minutes=5.5, share=0.17, plays=26,
+        teams=_teams("NFL", _NFL),
     ),
     League(
         "NHL", "KXNHLGAME", "Pro hockey game", "Pro Hockey", "Hockey", "hockey",
-        "icehockey_nhl", "Ice Hockey", "NHL", minutes=4.0, share=0.19, plays=16, teams=_teams("NHL", _NHL),
+        "icehockey_nhl", "Ice Hockey", "NHL", minutes=4.0, share=0.19, plays=16,
+        teams=_teams("NHL", _NHL),
     ),
     League(
         "MLB", "KXMLBGAME", "Pro baseball game", "Pro Baseball", "Baseball", "baseball",
-        "baseball_mlb", "Baseball", "MLB", minutes=4.5, share=0.22, plays=34, teams=_teams("MLB", _MLB), clock=True,
+        "baseball_mlb", "Baseball", "MLB", minutes=4.5, share=0.22, plays=34,
+        teams=_teams("MLB", _MLB), clock=True,
     ),
     League(
         "EPL", "KXEPLGAME", "English Premier League game", "EPL", "Soccer", "soccer",
-        "soccer_epl", "Soccer", "EPL", minutes=3.5, share=0.15, plays=12, teams=_teams("EPL", _EPL), tie=True,
+        "soccer_epl", "Soccer", "EPL", minutes=3.5, share=0.15, plays=12,
+        teams=_teams("EPL", _EPL), tie=True,
     ),
 )  # fmt: skip
