@@ -1,0 +1,95 @@
+"""The command line: `python -m bot COMMAND`. Each command imports what it needs, so that none is slowed by another."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+ENV_FILE = Path(".env")
+LATER = ("backtest", "record", "report", "simulate")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bot", description="Tickstop from the command line.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (about, _) in COMMANDS.items():
+        commands.add_parser(name, help=about, add_help=False)
+    for name in LATER:
+        commands.add_parser(name, help="not built yet", add_help=False)
+    given = sys.argv[1:] if argv is None else argv
+    command = parser.parse_args(given[:1]).command
+    if command in LATER:
+        print(f"`{command}` is not built yet; see CHANGELOG.md for what this version can do.", file=sys.stderr)
+        return 2
+    return COMMANDS[command][1](given[1:])
+
+
+def exchange(argv: list[str]) -> int:
+    from bot.paper.exchange import main as run_exchange
+
+    return run_exchange(argv)
+
+
+def doctor(argv: list[str]) -> int:
+    argparse.ArgumentParser(prog="python -m bot doctor", description=COMMANDS["doctor"][0]).parse_args(argv)
+    from bot.doctor import examine
+
+    findings = examine(os.environ, ENV_FILE, ROOT)
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        print(f"{finding.verdict:<5} {finding.name:<{width}}  {finding.detail}")
+    return 1 if any(finding.verdict == "FAIL" for finding in findings) else 0
+
+
+def kill(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bot kill", description=COMMANDS["kill"][0])
+    parser.add_argument("--reason", default="bot kill", help="shown on the page and kept in the journal")
+    reason = parser.parse_args(argv).reason
+    from bot.settings import Settings, SettingsError
+
+    try:
+        folder = Settings.load(os.environ, ENV_FILE).make_data_dir()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    order = folder / "halt"
+    draft = folder / "halt.new"
+    draft.write_text(json.dumps({"reason": reason, "at_ms": time.time_ns() // 1_000_000}) + "\n")
+    draft.replace(order)
+    print(f"Halt ordered in {order}. The bot obeys within its next sweep over the stops; exits go on.")
+    return 0
+
+
+def settings(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bot settings", description=COMMANDS["settings"][0])
+    parser.add_argument("--write", action="store_true", help="write .env.example and docs/configuration.md instead")
+    from bot.config import env_example, markdown
+    from bot.settings import TABLE, Settings, SettingsError
+
+    if parser.parse_args(argv).write:
+        (ROOT / ".env.example").write_text(env_example(TABLE))
+        (ROOT / "docs" / "configuration.md").write_text(markdown(TABLE))
+        return 0
+    try:
+        shown = Settings.load(os.environ, ENV_FILE).shown()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    width = max(map(len, shown))
+    print("\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in shown.items()))
+    return 0
+
+
+COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
+    "exchange": ("run the paper exchange", exchange),
+    "doctor": ("check settings, key, clock, folder, port and exchange", doctor),
+    "kill": ("stop all entries at once, without the page", kill),
+    "settings": ("show the settings in force", settings),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
