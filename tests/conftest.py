@@ -1,4 +1,4 @@
-"""Two rules for all tests: how much of the slow proofs runs, and that CI may not skip what needs the system.
+"""Rules for all tests: how much of the slow proofs runs, that CI may not skip what needs the system, recorded data.
 
 `pytest` runs no proof, `pytest -m prove` all of them, `pytest --proofs=120` the tests and then as many proofs as begin
 within 120 s. Write a proof as many small parametrized cases, so that a share of it can run.
@@ -6,8 +6,12 @@ within 120 s. Write a proof as many small parametrized cases, so that a share of
 
 import os
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+RECORDED = Path(__file__).parents[2] / "shared" / "data"
 
 STARTED = pytest.StashKey[float]()
 
@@ -42,3 +46,15 @@ def pytest_runtest_makereport(item: pytest.Item, call):
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI does not allow: {report.longrepr[2] if report.longrepr else ''}"
     return report
+
+
+@pytest.fixture(scope="session")
+def recorded() -> Callable[[str], Path]:
+    """`recorded("devig_vectors.json")`: a path in the recorded real data beside the checkout, else the test is skipped."""
+
+    def path(name: str) -> Path:
+        if not (RECORDED / name).exists():
+            pytest.skip(f"the recorded data {name} is not on this machine (it lies in ../shared/data)")
+        return RECORDED / name
+
+    return path
