@@ -1,6 +1,7 @@
 """The rules and settings a decision rests on: versioned, journaled, changed only as a whole."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,7 +20,7 @@ class Param(msgspec.Struct, frozen=True):
     high: int
     help: str
 
-    def parse(self, text: object) -> int:
+    def parse(self, text: Any) -> int:
         """The value from what a person sends (decimal string, or whole number). ValueError says what is allowed."""
         try:
             value = _READ[self.kind](text)
@@ -36,20 +37,26 @@ class Param(msgspec.Struct, frozen=True):
         return f"allowed: {self.show(self.low)} to {self.show(self.high)} ({self.kind})"
 
 
-def _whole(text: object) -> int:
+def _whole(text: Any) -> int:
     if isinstance(text, bool) or not isinstance(text, int | str):
         raise ValueError("not a whole number")
     return int(text)
 
 
-_READ = {
-    "price": lambda t: int(parse_price(t)),
-    "count": lambda t: int(parse_count(t)),
-    "money": lambda t: int(parse_money(t)),
+_READ: dict[Kind, Callable[[Any], int]] = {
+    "price": parse_price,
+    "count": parse_count,
+    "money": parse_money,
     "seconds": _whole,
     "number": _whole,
 }
-_SHOW = {"price": format_price, "count": format_count, "money": format_money, "seconds": str, "number": str}
+_SHOW: dict[Kind, Callable[[int], str]] = {
+    "price": format_price,
+    "count": format_count,
+    "money": format_money,
+    "seconds": str,
+    "number": str,
+}
 
 RISK: tuple[Param, ...] = (
     Param("max_order_cost", "money", 25_000_000, 1_000_000, 10_000_000_000, "most one entry may cost, fee included"),
@@ -57,7 +64,14 @@ RISK: tuple[Param, ...] = (
     Param("max_event_exposure", "money", 50_000_000, 1_000_000, 10_000_000_000, "most at risk in one event"),
     Param("max_total_exposure", "money", 300_000_000, 1_000_000, 100_000_000_000, "most at risk in all"),
     Param("max_open_trades", "number", 10, 1, 500, "trades open at once"),
-    Param("max_daily_loss", "money", 100_000_000, 1_000_000, 10_000_000_000, "realised loss of a UTC day that halts entries"),
+    Param(
+        "max_daily_loss",
+        "money",
+        100_000_000,
+        1_000_000,
+        10_000_000_000,
+        "realised loss of a UTC day that halts entries",
+    ),
     Param("max_quote_age", "seconds", 60, 1, 600, "an entry needs a quote at most this old"),
     Param("exit_bound", "price", 1_000, 100, 9_900, "how far beyond its trigger an exit may go at first"),
     Param("exit_escalate", "seconds", 3, 1, 600, "each time this passes without being flat the bound grows by itself"),
@@ -79,7 +93,10 @@ def defaults(params: tuple[Param, ...]) -> dict[str, int]:
 
 
 def changed(config: Config, strategy_params: tuple[Param, ...], change: dict[str, object], author: str) -> Config:
-    """A new version with `change` ({"risk": {...}, "strategy": {...}}) applied; ValueError names every problem and nothing is applied."""
+    """A new version with `change` ({"risk": {...}, "strategy": {...}}) applied.
+
+    ValueError names every problem, and then nothing is applied.
+    """
     problems: list[str] = []
     sections = {"risk": (RISK, dict(config.risk)), "strategy": (strategy_params, dict(config.strategy))}
     for section, values in change.items():
@@ -106,10 +123,16 @@ def shown(config: Config, strategy_params: tuple[Param, ...]) -> dict[str, objec
 
     def rows(table: tuple[Param, ...], values: dict[str, int]) -> dict[str, object]:
         return {
-            p.name: {"value": p.show(values[p.name]), "kind": p.kind, "default": p.show(p.default), "low": p.show(p.low),
-                     "high": p.show(p.high), "help": p.help}
+            p.name: {
+                "value": p.show(values[p.name]),
+                "kind": p.kind,
+                "default": p.show(p.default),
+                "low": p.show(p.low),
+                "high": p.show(p.high),
+                "help": p.help,
+            }
             for p in table
-        }  # fmt: skip
+        }
 
     return {
         "version": config.version,
@@ -117,5 +140,3 @@ def shown(config: Config, strategy_params: tuple[Param, ...]) -> dict[str, objec
         "risk": rows(RISK, config.risk),
         "strategy": rows(strategy_params, config.strategy),
     }
-
-

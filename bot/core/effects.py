@@ -46,6 +46,13 @@ class Reconcile(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
+class Wake(msgspec.Struct, frozen=True, tag=True):
+    """Look at this market's trade again at this time, without waiting for a tick or the sweep."""
+
+    at_ms: int
+    ticker: str
+
+
 class Notice(msgspec.Struct, frozen=True, tag=True):
     """A line for the operator: log, page and history."""
 
@@ -55,4 +62,4 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
     ticker: str = ""
 
 
-Effect = PlaceOrder | CancelOrder | ResolveOrder | Reconcile | Notice
+Effect = PlaceOrder | CancelOrder | ResolveOrder | Reconcile | Wake | Notice

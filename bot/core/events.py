@@ -89,7 +89,7 @@ class FillSeen(msgspec.Struct, frozen=True):
 
 
 class OrderResolved(msgspec.Struct, frozen=True):
-    """Look-up of an UNKNOWN order: found, or provably absent (complete listings fresher than its signature can live)."""
+    """Look-up of an UNKNOWN order: found, or absent by the rule of DESIGN.md section 2."""
 
     at_ms: int
     client_order_id: str
@@ -129,6 +129,8 @@ class Command(msgspec.Struct, frozen=True):
     verb: str
     actor: str
     args: dict[str, object]
+    quotes: dict[str, Quote] = {}
+    """Current quotes of markets with a live trade, for the exits that the word may fire."""
 
 
 Event = (

@@ -159,7 +159,7 @@ class CashBaseline(msgspec.Struct, frozen=True, tag=True):
 
 
 class Difference(msgspec.Struct, frozen=True, tag=True):
-    """Ours and the exchange's figures differ beyond read lag; `kind` position, cash, or order. Resolved when equal again."""
+    """Ours and the exchange's figures differ beyond read lag; `kind` position, cash or order."""
 
     at_ms: int
     kind: Literal["position", "cash", "order"]

@@ -25,12 +25,16 @@ class PriceGrid(msgspec.Struct, frozen=True):
 
     def down(self, price: int) -> Price:
         """The highest valid price at or below `price`; the lowest valid one when there is none."""
-        candidates = [b.start + (min(price, b.end) - b.start) // b.step * b.step for b in self.bands if b.start <= price]
+        candidates = [
+            b.start + (min(price, b.end) - b.start) // b.step * b.step for b in self.bands if b.start <= price
+        ]
         return self._inside(max(candidates, default=0))
 
     def up(self, price: int) -> Price:
         """The lowest valid price at or above `price`; the highest valid one when there is none."""
-        candidates = [b.start + -(-(max(price, b.start) - b.start) // b.step) * b.step for b in self.bands if price <= b.end]
+        candidates = [
+            b.start + -(-(max(price, b.start) - b.start) // b.step) * b.step for b in self.bands if price <= b.end
+        ]
         return self._inside(min(candidates, default=ONE))
 
     def lowest(self) -> Price:

@@ -1,4 +1,4 @@
-"""The single source of truth, and how facts change it. `fold` never decides; replaying the facts gives the same state."""
+"""The single source of truth, and how facts change it. `fold` never decides; replay gives the same state."""
 
 import hashlib
 
@@ -11,6 +11,7 @@ from bot.core.orders import Order
 from bot.core.positions import Position
 from bot.core.trades import Trade, TradeState
 from bot.core.units import ONE, Count, Money
+from bot.core.venue import VenueFill
 
 SCHEMA = 1
 """Version of this state and of the facts; a snapshot of another version is not loaded."""
@@ -192,7 +193,7 @@ def _book_fill(state: TradingState, fact: f.FillBooked) -> None:
         state.unclaimed[fill.trade_id] = fact
 
 
-def _attribute(state: TradingState, fill: f.VenueFill, client_order_id: str) -> None:
+def _attribute(state: TradingState, fill: VenueFill, client_order_id: str) -> None:
     """Give a booked fill to its order and that order's trade."""
     order = state.orders[client_order_id]
     order.booked = Count(order.booked + fill.count)

@@ -1,4 +1,4 @@
-"""A trade: one market, its entry, and the exit plan that protects it; its life cycle as a table; when an exit is due."""
+"""A trade: one market, its entry and exit plan; its life cycle as a table; when an exit is due."""
 
 from enum import StrEnum
 from typing import Literal
@@ -97,7 +97,7 @@ class Trade(msgspec.Struct):
 
 
 def exit_quote(side: Side, quote: Quote) -> Price | None:
-    """The price at which a trade entered on `side` can be left: bid for a long, ask for a short; None if that side is empty."""
+    """The price a trade entered on `side` can be left at: bid for a long, ask for a short; None if that is empty."""
     return quote.bid if side == "bid" else quote.ask
 
 

@@ -1,0 +1,182 @@
+"""Decides what a full reading of the account means: missing news is taken over, differences are found, books begin."""
+
+from bot.core import replies
+from bot.core.effects import ResolveOrder
+from bot.core.events import AccountRead, MarketChange
+from bot.core.facts import (
+    CashBaseline,
+    Difference,
+    Forgotten,
+    MarketMoved,
+    PositionAdopted,
+    Reconciled,
+    SeenBefore,
+    SettlementBooked,
+    Suspected,
+    TradeOpened,
+)
+from bot.core.orders import OrderState
+from bot.core.state import settlement_key
+from bot.core.trades import ExitPlan
+from bot.core.turn import Turn
+from bot.core.units import Price, format_count, format_money
+from bot.core.venue import Market, Settlement, VenuePosition
+
+LAG_MS = 2_000
+"""Reads lag writes by up to a second or so (kalshi-api.md 4.0); within this our own news outranks a reading."""
+
+KEEP_MS = 3_600_000
+"""Ended orders and old ids leave the state after this."""
+
+MARKET_STATUS = ("initialized", "inactive", "active", "closed", "determined", "disputed", "amended", "finalized")
+
+
+def account_read(turn: Turn, event: AccountRead) -> None:
+    """Fills first, then orders, settlements, and the comparison of positions and cash."""
+    state = turn.state
+    if state.cash is None:
+        _baseline(turn, event)
+    else:
+        for fill in event.fills:
+            replies.book_fill(turn, fill)
+        _orders(turn, event)
+        for settlement in event.settlements:
+            _settle(turn, settlement)
+        _compare(turn, event)
+    turn.record(Reconciled(turn.at_ms, event.started_ms))
+    if event.started_ms - state.forgotten_ms > KEEP_MS + 600_000:
+        turn.record(Forgotten(turn.at_ms, event.started_ms - KEEP_MS))
+
+
+def market_changed(turn: Turn, event: MarketChange) -> None:
+    """Keep the status of markets where we hold something; exits need it."""
+    state = turn.state
+    held = event.ticker in state.live_trade or state.position(event.ticker).count != 0
+    if held and event.status in MARKET_STATUS and state.status.get(event.ticker, "active") != event.status:
+        turn.record(MarketMoved(turn.at_ms, event.ticker, event.status))
+        turn.note("info", "market", f"market is {event.status} {event.result}".rstrip(), event.ticker)
+
+
+def _baseline(turn: Turn, event: AccountRead) -> None:
+    """The books begin here: balance, positions and ids as found; each position gets the default exit plan."""
+    turn.record(
+        SeenBefore(
+            turn.at_ms,
+            {x.trade_id: x.at_ms for x in event.fills},
+            {settlement_key(s.ticker, s.settled_ms): s.settled_ms for s in event.settlements},
+        )
+    )
+    turn.record(Forgotten(turn.at_ms, event.started_ms - KEEP_MS))
+    turn.record(CashBaseline(turn.at_ms, event.balance))
+    turn.note("info", "baseline", f"books begin with {format_money(event.balance)} cash")
+    for found in event.positions:
+        if found.count:
+            _adopt(turn, found, event.markets.get(found.ticker))
+    for order in event.resting:
+        turn.note("warning", "external_order", f"resting order {order.order_id} is not ours: left alone", order.ticker)
+
+
+def _adopt(turn: Turn, found: VenuePosition, market: Market | None) -> None:
+    state, now = turn.state, turn.at_ms
+    turn.record(PositionAdopted(now, found.ticker, found.count, found.cost, found.realized, found.fees))
+    if market is None:
+        turn.note("alarm", "unprotected", "position found, but its market could not be read: no stop", found.ticker)
+        return
+    long, size = found.count > 0, abs(found.count)
+    each = found.cost // size
+    distance = state.config.risk["adopted_stop"]
+    grid = market.grid
+    stop = grid.up(max(each - distance, 1)) if long else grid.down(min(10_000 - each + distance, 9_999))
+    plan = ExitPlan(
+        Price(stop), None, None, Price(state.config.risk["exit_bound"]), state.config.risk["exit_escalate"] * 1000
+    )
+    trade_id = turn.new_id()
+    turn.record(
+        TradeOpened(now, trade_id, found.ticker, "bid" if long else "ask", "adopted", market, plan,
+                    "found on the exchange", state.config.version, size, found.cost)  # type: ignore[arg-type]
+    )  # fmt: skip
+    turn.note("warning", "adopted", f"position found; {replies.protection(state.trades[trade_id])}", found.ticker)
+
+
+def _orders(turn: Turn, event: AccountRead) -> None:
+    state = turn.state
+    listed = set()
+    for seen in event.resting:
+        order = replies.find_order(turn, seen.order_id, seen.client_order_id)
+        if order is None:
+            _external_order(turn, seen.order_id, seen.remaining)
+        else:
+            listed.add(order.client_order_id)
+            replies.described(turn, order, seen)
+    for order in list(state.orders.values()):
+        gone = order.state in (OrderState.RESTING, OrderState.PARTLY_FILLED) and order.client_order_id not in listed
+        if gone and order.changed_ms < event.started_ms - LAG_MS:
+            turn.move_order(order, "lost", reason="not in the listing of resting orders")
+        if order.state is OrderState.UNKNOWN:
+            turn.do(ResolveOrder(order.client_order_id, order.ticker, order.sent_ms or order.created_ms))
+    resting_ids = {o.order_id for o in event.resting}
+    for name, finding in list(state.findings.items()):
+        if finding.kind == "order" and finding.key not in resting_ids:
+            turn.record(Difference(turn.at_ms, "order", finding.key, finding.ours, 0, resolved=True))
+            turn.note("info", "external_order_gone", f"{name} is no longer resting")
+
+
+def _external_order(turn: Turn, order_id: str, remaining: int) -> None:
+    if f"order:{order_id}" not in turn.state.findings:
+        turn.record(Difference(turn.at_ms, "order", order_id, 0, remaining))
+        turn.note("warning", "external_order", f"resting order {order_id} is not ours: left alone")
+
+
+def _settle(turn: Turn, settlement: Settlement) -> None:
+    state = turn.state
+    if settlement_key(settlement.ticker, settlement.settled_ms) in state.settlement_ids:
+        return
+    if settlement.settled_ms < state.forgotten_ms:
+        return
+    trade = state.trade_at(settlement.ticker)
+    turn.record(SettlementBooked(turn.at_ms, settlement))
+    turn.note(
+        "info", "settled", f"settled {settlement.result}, paid {format_money(settlement.revenue)}", settlement.ticker
+    )
+    if trade is not None:
+        if trade.entered:
+            turn.move_trade(trade, "flat" if trade.state.value != "opening" else "entry_ended", "settlement")
+            turn.note("info", "closed", f"settlement: result {format_money(trade.pnl())} after fees", trade.ticker)
+        else:
+            turn.move_trade(trade, "entry_ended")
+
+
+def _compare(turn: Turn, event: AccountRead) -> None:
+    """Differences count when they outlast read lag; while our own news is fresh nothing is concluded."""
+    state = turn.state
+    fresh = [b for b in state.fill_ids.values() if b >= event.started_ms - LAG_MS]
+    paid = [s for s in state.settlement_ids.values() if s >= event.started_ms - LAG_MS]
+    if fresh or paid or any(o.outstanding() for o in state.orders.values()):
+        return
+    theirs = {p.ticker: p.count for p in event.positions if p.count}
+    ours = {t: p.count for t, p in state.positions.items() if p.count}
+    known = {x.key for x in state.findings.values() if x.kind == "position"}
+    suspected = {k.removeprefix("position:") for k in state.suspects if k.startswith("position:")}
+    for ticker in sorted(theirs.keys() | ours.keys() | known | suspected):
+        _check(turn, event, "position", ticker, ours.get(ticker, 0), theirs.get(ticker, 0))
+    assert state.cash is not None
+    _check(turn, event, "cash", "account", state.cash, event.balance)
+
+
+def _check(turn: Turn, event: AccountRead, kind: str, key: str, ours: int, theirs: int) -> None:
+    state, name = turn.state, f"{kind}:{key}"
+    ticker = key if kind == "position" else ""
+    if ours == theirs:
+        if name in state.suspects:
+            turn.record(Suspected(turn.at_ms, name, 0))
+        if name in state.findings:
+            turn.record(Difference(turn.at_ms, kind, key, ours, theirs, resolved=True))  # type: ignore[arg-type]
+            turn.note("info", "difference_resolved", f"{kind} agrees again", ticker)
+        return
+    since = state.suspects.get(name)
+    if since is None:
+        turn.record(Suspected(turn.at_ms, name, event.started_ms))
+    elif event.started_ms - since >= LAG_MS and name not in state.findings:
+        show = format_count if kind == "position" else format_money
+        turn.record(Difference(turn.at_ms, kind, key, ours, theirs))  # type: ignore[arg-type]
+        turn.note("alarm", f"{kind}_difference", f"{kind}: ours {show(ours)}, the exchange's {show(theirs)}", ticker)

@@ -1,0 +1,109 @@
+"""The operator's words: one table from mode and verb to mode, and what each does to entries, exits and orders."""
+
+from bot.core import config, exiting
+from bot.core.config import Param
+from bot.core.effects import CancelOrder
+from bot.core.events import Command
+from bot.core.facts import ConfigChanged, ModeChanged, TradingMode
+from bot.core.trades import exit_quote
+from bot.core.turn import Turn
+
+TRANSITIONS: dict[tuple[TradingMode, str], TradingMode] = {
+    ("RUNNING", "start"): "RUNNING",
+    ("RUNNING", "pause"): "PAUSED",
+    ("RUNNING", "stop"): "REDUCING",
+    ("RUNNING", "kill"): "HALTED",
+    ("RUNNING", "flatten"): "REDUCING",
+    ("PAUSED", "start"): "RUNNING",
+    ("PAUSED", "pause"): "PAUSED",
+    ("PAUSED", "stop"): "REDUCING",
+    ("PAUSED", "kill"): "HALTED",
+    ("PAUSED", "flatten"): "REDUCING",
+    ("REDUCING", "start"): "RUNNING",
+    ("REDUCING", "pause"): "PAUSED",
+    ("REDUCING", "stop"): "REDUCING",
+    ("REDUCING", "kill"): "HALTED",
+    ("REDUCING", "flatten"): "REDUCING",
+    ("HALTED", "kill"): "HALTED",
+    ("HALTED", "flatten"): "HALTED",
+    ("HALTED", "rearm"): "PAUSED",
+    ("STANDBY", "kill"): "HALTED",
+}
+"""In every mode exits run. Entries run in RUNNING alone. A verb that is not here is refused."""
+
+SAYS = {
+    "start": "entries are on",
+    "pause": "no new entries; resting entries stay; stops and targets keep working",
+    "stop": "no new entries, resting entries cancelled; stops and targets keep working",
+    "kill": "halted: resting entries cancelled, no entries until re-armed; stops and targets keep working",
+    "rearm": "re-armed and paused: start turns entries on",
+    "flatten": "leaving every position; no new entries",
+}
+
+
+def command(turn: Turn, event: Command, strategy_params: tuple[Param, ...]) -> None:
+    """Apply or refuse the operator's word; the answer says what it did and does not do."""
+    verb = event.verb
+    if verb == "close":
+        return _close(turn, event)
+    if verb == "cancel":
+        return _cancel(turn, event)
+    if verb == "configure":
+        return _configure(turn, event, strategy_params)
+    state = turn.state
+    after = TRANSITIONS.get((state.mode, verb))
+    if after is None:
+        hint = "re-arm first" if state.mode == "HALTED" else "not possible now"
+        return turn.refuse("not_in_this_state", f"{verb}: {hint}, the state is {state.mode} ({state.mode_reason})")
+    if after != state.mode:
+        turn.record(ModeChanged(turn.at_ms, after, f"{verb} by {event.actor}", event.actor))
+    turn.note("warning" if verb == "kill" else "info", verb, f"{SAYS[verb]} ({event.actor})")
+    if verb in ("stop", "kill", "flatten"):
+        _cancel_entries(turn)
+    if verb == "flatten":
+        for ticker in sorted(state.live_trade):
+            _leave(turn, ticker, event)
+    turn.approve(verb, SAYS[verb])
+    return None
+
+
+def _close(turn: Turn, event: Command) -> None:
+    ticker = str(event.args.get("ticker", ""))
+    if turn.state.trade_at(ticker) is None:
+        return turn.refuse("no_position", f"there is no live trade in {ticker}")
+    _leave(turn, ticker, event)
+    return turn.approve("close", f"leaving {ticker}")
+
+
+def _leave(turn: Turn, ticker: str, event: Command) -> None:
+    trade = turn.state.trade_at(ticker)
+    if trade is None or trade.open_count() <= 0 or trade.exit_kind == "flatten":
+        return
+    quote = event.quotes.get(ticker)
+    exiting.fire(turn, trade, "flatten", exit_quote(trade.side, quote) if quote else None)
+
+
+def _cancel(turn: Turn, event: Command) -> None:
+    order = turn.state.orders.get(str(event.args.get("client_order_id", "")))
+    if order is None or not order.live():
+        return turn.refuse("no_order", "there is no live order of ours with this id")
+    if not order.order_id:
+        return turn.refuse("not_confirmed", f"the order is {order.state}: its exchange id is not known yet")
+    turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
+    return turn.approve("cancel", f"cancelling {order.client_order_id}")
+
+
+def _cancel_entries(turn: Turn) -> None:
+    for order in turn.state.orders.values():
+        if order.purpose == "entry" and order.live() and order.order_id:
+            turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
+
+
+def _configure(turn: Turn, event: Command, strategy_params: tuple[Param, ...]) -> None:
+    try:
+        after = config.changed(turn.state.config, strategy_params, event.args, event.actor)
+    except ValueError as problem:
+        return turn.refuse("invalid_config", str(problem))
+    turn.record(ConfigChanged(turn.at_ms, after))
+    turn.note("info", "configured", f"settings version {after.version} by {event.actor}")
+    return turn.approve("configured", f"settings version {after.version}")

@@ -1,0 +1,78 @@
+"""Decides entries: the gates in order, then risk, then the bracket with its entry order."""
+
+from bot.core import risk
+from bot.core.effects import PlaceOrder
+from bot.core.events import Propose
+from bot.core.facts import OrderIntended, TradeOpened
+from bot.core.turn import Turn
+from bot.core.units import ONE, format_count, format_price
+
+RECONCILE_GRACE_MS = 5_000
+"""A reading takes time: the last one may be this much older than the interval before entries stop."""
+
+
+def propose(turn: Turn, event: Propose, reconcile_interval_ms: int) -> None:
+    """Open a bracket for the proposal, or refuse it with a reason code."""
+    refusal = _gate(turn, event, reconcile_interval_ms)
+    if refusal:
+        return turn.refuse(*refusal)
+    refused = risk.check_entry(turn.state, event.proposal)
+    if refused:
+        return turn.refuse(refused.code, refused.text)
+    _open(turn, event)
+    return None
+
+
+def _gate(turn: Turn, event: Propose, reconcile_interval_ms: int) -> tuple[str, str] | None:
+    state, proposal, now = turn.state, event.proposal, turn.at_ms
+    market = proposal.market
+    if state.mode != "RUNNING":
+        return "not_running", f"entries are off: {state.mode} ({state.mode_reason})"
+    if state.cash is None:
+        return "no_baseline", "the account has not been read yet"
+    age = now - state.reconciled_ms
+    if age > reconcile_interval_ms + RECONCILE_GRACE_MS:
+        return "not_reconciled", f"the last full reconciliation is {age} ms old"
+    if "cash:account" in state.findings:
+        return "cash_difference", "our cash differs from the exchange's balance: entries stop until it is explained"
+    if f"position:{market.ticker}" in state.findings:
+        return "position_difference", "our position differs from the exchange's in this market"
+    if state.live_trade.get(market.ticker):
+        return "market_owned", "a trade is live in this market"
+    if state.position(market.ticker).count:
+        return "position_exists", "there is a position without a trade in this market"
+    if any(o.ticker == market.ticker and o.outstanding() for o in state.orders.values()):
+        return "order_outstanding", "an earlier order in this market is not settled yet"
+    if not state.tradeable(market.ticker) or market.status != "active" or now >= market.close_ms:
+        return "market_inactive", f"the market is {state.status.get(market.ticker, market.status)}"
+    quote_age = now - event.quote.received_ns // 1_000_000
+    if quote_age > state.config.risk["max_quote_age"] * 1000:
+        return "stale_quote", f"the quote is {quote_age} ms old"
+    if not market.grid.valid(proposal.limit):
+        return "off_grid", f"{format_price(proposal.limit)} is not a price of this market"
+    if proposal.count < 1:
+        return "no_size", "nothing to buy at this size"
+    return None
+
+
+def _open(turn: Turn, event: Propose) -> None:
+    proposal, now = event.proposal, turn.at_ms
+    trade_id = turn.new_id()
+    turn.record(
+        TradeOpened(now, trade_id, proposal.market.ticker, proposal.side, proposal.strategy, proposal.market,
+                    proposal.plan, proposal.reason, turn.state.config.version)
+    )  # fmt: skip
+    client_order_id = f"{trade_id}.e"
+    turn.record(
+        OrderIntended(now, client_order_id, trade_id, proposal.market.ticker, proposal.side, proposal.limit,
+                      proposal.count, proposal.time_in_force, "entry", risk.entry_fee(proposal))
+    )  # fmt: skip
+    turn.do(
+        PlaceOrder(client_order_id, proposal.market.ticker, proposal.side, proposal.limit, proposal.count,
+                   proposal.time_in_force, "entry", "taker_at_cross")
+    )  # fmt: skip
+    long = proposal.side == "bid"
+    held = proposal.limit if long else ONE - proposal.limit
+    what = f"{'YES' if long else 'NO'} {format_count(proposal.count)} at up to {format_price(held)}"
+    turn.note("info", "entry", f"enter {what}: {proposal.reason}", proposal.market.ticker)
+    turn.approve("entered", trade_id)

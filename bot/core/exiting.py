@@ -1,0 +1,134 @@
+"""Decides exits: when a rule fires, and the order that leaves; re-priced inside its bound until the trade is flat."""
+
+from bot.core.effects import CancelOrder, PlaceOrder, Wake
+from bot.core.events import Sweep, Tick
+from bot.core.facts import ExitAttempted, ExitFired, OrderIntended, QuoteVanished
+from bot.core.orders import Order, OrderState
+from bot.core.positions import closing_side
+from bot.core.trades import ExitKind, Trade, TradeState, due, exit_limit, exit_quote
+from bot.core.turn import Turn
+from bot.core.units import Money, Price, format_count, format_price
+from bot.core.venue import Quote
+
+RETRY_MS = 250
+"""Shortest time between two exit orders of one trade."""
+
+VANISHED_CONFIRM_MS = 2_000
+"""An empty side is believed after this long (DESIGN.md section 4: a vanished quote is not a price)."""
+
+
+def tick(turn: Turn, event: Tick) -> None:
+    trade = turn.state.trade_at(event.quote.ticker)
+    if trade is not None:
+        look(turn, trade, event.quote, event.quote.received_ns)
+
+
+def sweep(turn: Turn, event: Sweep) -> None:
+    for ticker in sorted(turn.state.live_trade):
+        if ticker in event.quotes:
+            look(turn, turn.state.trades[turn.state.live_trade[ticker]], event.quotes[ticker], 0)
+
+
+def look(turn: Turn, trade: Trade, quote: Quote | None, tick_ns: int) -> None:
+    """Apply the exit rules to one live trade. `quote` None: no price may be trusted now; time exits still hold."""
+    if trade.open_count() <= 0 or not turn.state.tradeable(trade.ticker) or turn.at_ms >= trade.market.close_ms:
+        return
+    if _held(turn, trade) <= 0 and not any(o.outstanding() for o in turn.state.orders_of(trade.id)):
+        turn.move_trade(trade, "flat", "external")
+        turn.note("warning", "closed_elsewhere", "the position was closed outside this program", trade.ticker)
+        return
+    price = exit_quote(trade.side, quote) if quote is not None else None
+    if quote is not None:
+        _watch_vanished(turn, trade, price, tick_ns)
+    kind = due(trade, price, turn.at_ms)
+    if trade.state is TradeState.EXITING:
+        if kind == "stop" and trade.exit_kind == "target":
+            fire(turn, trade, "stop", price, tick_ns)
+        elif trade.exit_kind == "target" and kind is None and price is not None and not _working(turn, trade):
+            turn.move_trade(trade, "stood_down")
+        else:
+            drive(turn, trade, tick_ns)
+    elif kind is not None:
+        fire(turn, trade, kind, price, tick_ns)
+
+
+def fire(turn: Turn, trade: Trade, kind: ExitKind, price: Price | None, tick_ns: int = 0) -> None:
+    """Start leaving: the rest of the entry is cancelled without waiting, the first exit order goes at once.
+
+    A target is taken at its own price or better; every other exit starts from the price seen now, or, where
+    that side is empty, from the stop.
+    """
+    if kind == "target" and trade.plan.target is not None:
+        trigger: int = trade.plan.target
+    elif price is not None:
+        trigger = price
+    else:
+        grid = trade.market.grid
+        trigger = trade.plan.stop or (grid.lowest() if trade.side == "bid" else grid.highest())
+    turn.record(ExitFired(turn.at_ms, trade.id, kind, Price(trigger)))
+    seen = format_price(price) if price is not None else "no price"
+    turn.note("info", f"exit_{kind}", f"{kind} fired at {seen}, {format_count(trade.open_count())} open", trade.ticker)
+    for order in turn.state.orders_of(trade.id):
+        if order.purpose == "entry" and order.live() and order.order_id:
+            turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
+    drive(turn, trade, tick_ns)
+
+
+def drive(turn: Turn, trade: Trade, tick_ns: int = 0) -> None:
+    """Send the next exit order of a trade that is leaving, unless one is out, it is too early, or nothing is left."""
+    state, now = turn.state, turn.at_ms
+    if trade.state is not TradeState.EXITING or now < trade.exit_retry_ms or not state.tradeable(trade.ticker):
+        return
+    working = _working(turn, trade)
+    if any(o.state in (OrderState.INTENT, OrderState.SENDING) for o in working):
+        return
+    unknown = [o for o in working if o.state is OrderState.UNKNOWN and o.reason != "already_exists"]
+    if unknown:
+        # Reduce-only and idempotent: the same id again proves the first one and cannot oversell.
+        turn.record(ExitAttempted(now, trade.id, trade.exit_attempt, now + RETRY_MS))
+        turn.do(_place(unknown[-1], tick_ns))
+        turn.do(Wake(now + RETRY_MS, trade.ticker))
+        return
+    unbooked = sum(o.outstanding() for o in state.orders_of(trade.id) if o.purpose == "exit" and not o.live())
+    size = min(trade.open_count(), _held(turn, trade)) - unbooked
+    if size <= 0:
+        return
+    attempt = trade.exit_attempt + 1
+    client_order_id = f"{trade.id}.x{attempt}"
+    side = closing_side(1 if trade.side == "bid" else -1)
+    turn.record(
+        OrderIntended(now, client_order_id, trade.id, trade.ticker, side, exit_limit(trade, now), size,  # type: ignore[arg-type]
+                      "immediate_or_cancel", "exit", Money(0))
+    )  # fmt: skip
+    turn.record(ExitAttempted(now, trade.id, attempt, now + RETRY_MS))
+    turn.do(_place(state.orders[client_order_id], tick_ns))
+    turn.do(Wake(now + RETRY_MS, trade.ticker))
+
+
+def _held(turn: Turn, trade: Trade) -> int:
+    """The account's position in the trade's direction."""
+    count = turn.state.position(trade.ticker).count
+    return count if trade.side == "bid" else -count
+
+
+def _place(order: Order, tick_ns: int) -> PlaceOrder:
+    return PlaceOrder(
+        order.client_order_id, order.ticker, order.side, order.price, order.count, "immediate_or_cancel", "exit",
+        "maker", reduce_only=True, tick_ns=tick_ns,
+    )  # fmt: skip
+
+
+def _working(turn: Turn, trade: Trade) -> list[Order]:
+    return [o for o in turn.state.orders_of(trade.id) if o.purpose == "exit" and o.live()]
+
+
+def _watch_vanished(turn: Turn, trade: Trade, price: Price | None, tick_ns: int) -> None:
+    """Record when the side to leave at empties and returns; one alarm when it stays empty, from sweep or wake."""
+    now = turn.at_ms
+    if price is None and not trade.vanished_ms:
+        turn.record(QuoteVanished(now, trade.id, now))
+        turn.do(Wake(now + VANISHED_CONFIRM_MS, trade.ticker))
+    elif price is None and not tick_ns and VANISHED_CONFIRM_MS <= now - trade.vanished_ms < 2 * VANISHED_CONFIRM_MS:
+        turn.note("alarm", "quote_vanished", f"no price to leave at for {now - trade.vanished_ms} ms", trade.ticker)
+    elif price is not None and trade.vanished_ms:
+        turn.record(QuoteVanished(now, trade.id, 0))

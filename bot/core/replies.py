@@ -1,0 +1,217 @@
+"""Decides what replies, order descriptions and fills mean. Unknown stays unknown; fills alone move positions."""
+
+from bot.core import exiting
+from bot.core.effects import ResolveOrder, Wake
+from bot.core.events import CancelReplied, CreateReplied, FillSeen, OrderResolved, OrderSeen, Sending
+from bot.core.facts import ExitAttempted, FillBooked, FillClaimed
+from bot.core.orders import Order, OrderState, reported
+from bot.core.trades import Trade, TradeState
+from bot.core.turn import Turn
+from bot.core.units import ONE, format_count, format_money, format_price
+from bot.core.venue import Accepted, AlreadyExists, NotFound, NotSent, Outcome, Rejected, Unknown, VenueFill, VenueOrder
+
+REJECTED_RETRY_MS = 1_000
+"""An exit the exchange refused is tried again after this; one that never left this machine after a quarter of it."""
+
+
+def sending(turn: Turn, event: Sending) -> None:
+    turn.move_order(turn.state.orders[event.client_order_id], "sent")
+
+
+def create_replied(turn: Turn, event: CreateReplied) -> None:
+    order = turn.state.orders.get(event.client_order_id)
+    if order is None:
+        return turn.note("alarm", "reply_without_order", f"a reply names {event.client_order_id}, which is not ours")
+    outcome: Outcome = event.outcome
+    if isinstance(outcome, Accepted):
+        step = reported(order.count, outcome.filled, outcome.remaining)
+        if turn.move_order(order, step, outcome.order_id, outcome.filled):
+            _claim(turn, order)
+            _after_order(turn, order)
+    elif isinstance(outcome, Rejected | NotSent):
+        reason = outcome.reason if isinstance(outcome, NotSent) else f"{outcome.code} {outcome.message}".strip()
+        if order.state is OrderState.UNKNOWN and isinstance(outcome, NotSent):
+            return None  # a re-send that never left proves nothing about the first send
+        turn.note(
+            "warning", "order_rejected", f"{order.purpose} {order.client_order_id} refused: {reason}", order.ticker
+        )
+        turn.move_order(order, "rejected", reason=reason)
+        wait = REJECTED_RETRY_MS // 4 if isinstance(outcome, NotSent) else REJECTED_RETRY_MS
+        _after_order(turn, order, wait)
+    elif isinstance(outcome, Unknown):
+        turn.note("alarm", "order_unknown", f"{order.purpose} {order.client_order_id}: {outcome.reason}", order.ticker)
+        first = order.state is not OrderState.UNKNOWN
+        turn.move_order(order, "lost", reason=outcome.reason)
+        _resolve(turn, order)
+        trade = turn.state.trades.get(order.trade_id)
+        if order.purpose == "exit" and trade is not None:
+            if first:
+                turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, turn.at_ms))
+            exiting.drive(turn, trade)
+    else:
+        assert isinstance(outcome, AlreadyExists | NotFound), outcome
+        turn.move_order(order, "lost", reason="already_exists")
+        _resolve(turn, order)
+        trade = turn.state.trades.get(order.trade_id)
+        if order.purpose == "exit" and trade is not None:
+            exiting.drive(turn, trade)
+    return None
+
+
+def cancel_replied(turn: Turn, event: CancelReplied) -> None:
+    """A cancel's success is the exchange's word; anything else leaves the order to be looked up."""
+    order = turn.state.orders.get(event.client_order_id)
+    if order is None or not order.live():
+        return
+    outcome = event.outcome
+    if isinstance(outcome, Accepted):
+        if outcome.order_id != order.order_id:
+            turn.note(
+                "alarm",
+                "reply_mismatch",
+                f"cancel of {order.order_id} was answered for {outcome.order_id}",
+                order.ticker,
+            )
+            _resolve(turn, order)
+            return
+        turn.move_order(order, "cancelled", filled=order.count - outcome.reduced)
+        _after_order(turn, order)
+    elif isinstance(outcome, NotSent):
+        turn.note("warning", "cancel_not_sent", f"cancel of {order.client_order_id}: {outcome.reason}", order.ticker)
+    else:
+        turn.move_order(order, "lost", reason=f"cancel: {type(outcome).__name__.lower()}")
+        _resolve(turn, order)
+
+
+def order_seen(turn: Turn, event: OrderSeen) -> None:
+    seen = event.order
+    order = find_order(turn, seen.order_id, seen.client_order_id)
+    if order is not None:
+        described(turn, order, seen)
+
+
+def described(turn: Turn, order: Order, seen: VenueOrder) -> None:
+    """Take over the exchange's description of one of our orders, unless it is older than what we know."""
+    if seen.status == "resting" and not order.live():
+        return
+    if seen.filled < order.filled:
+        return
+    step = "cancelled" if seen.status == "canceled" and seen.filled < order.count else reported(
+        order.count, seen.filled, seen.remaining
+    )  # fmt: skip
+    if turn.move_order(order, step, seen.order_id, seen.filled):
+        _claim(turn, order)
+        _after_order(turn, order)
+
+
+def order_resolved(turn: Turn, event: OrderResolved) -> None:
+    order = turn.state.orders.get(event.client_order_id)
+    if order is None:
+        return
+    if event.order is not None:
+        text = f"{order.client_order_id} found: {event.order.status}, filled {format_count(event.order.filled)}"
+        if order.state is OrderState.UNKNOWN:
+            turn.note("info", "order_resolved", text, order.ticker)
+        described(turn, order, event.order)
+    elif event.absent and order.state is OrderState.UNKNOWN:
+        turn.note("info", "order_absent", f"{order.client_order_id} was never applied", order.ticker)
+        turn.move_order(order, "absent")
+        _after_order(turn, order)
+
+
+def fill_seen(turn: Turn, event: FillSeen) -> None:
+    book_fill(turn, event.fill)
+
+
+def book_fill(turn: Turn, fill: VenueFill) -> None:
+    """Book a fill once, by its trade id. It moves position and cash whoever's order it was."""
+    state = turn.state
+    if fill.trade_id in state.fill_ids or fill.at_ms < state.forgotten_ms or state.cash is None:
+        return
+    order = find_order(turn, fill.order_id, fill.client_order_id)
+    turn.record(FillBooked(turn.at_ms, fill, order.client_order_id if order else ""))
+    what = f"{'bought' if fill.side == 'bid' else 'sold'} {format_count(fill.count)} YES at {format_price(fill.price)}"
+    if order is None:
+        expected = any(o.ticker == fill.ticker and o.live() and not o.order_id for o in state.orders.values())
+        level = "info" if expected else "warning"
+        turn.note(level, "fill_unclaimed", f"{what}: its order is not known to be ours", fill.ticker)
+        return
+    turn.note(
+        "info", "fill", f"{order.purpose} {order.client_order_id} {what}, fee {format_money(fill.fee)}", fill.ticker
+    )
+    _after_fill(turn, order)
+
+
+def find_order(turn: Turn, order_id: str, client_order_id: str) -> Order | None:
+    """Our order with this exchange id, else with this client id."""
+    state = turn.state
+    return state.orders.get(state.order_ids.get(order_id, "") or client_order_id)
+
+
+def _claim(turn: Turn, order: Order) -> None:
+    """Fills that arrived before their order's id was known now join it."""
+    for fill_id, booked in list(turn.state.unclaimed.items()):
+        if booked.fill.order_id == order.order_id:
+            turn.record(FillClaimed(turn.at_ms, fill_id, order.client_order_id))
+            _after_fill(turn, order)
+
+
+def _after_fill(turn: Turn, order: Order) -> None:
+    if order.booked >= order.count:
+        turn.move_order(order, "filled", filled=order.booked)
+    elif order.live() and order.state is not OrderState.UNKNOWN:
+        turn.move_order(order, "part_filled", filled=order.booked)
+    elif order.state is OrderState.REJECTED:
+        turn.note(
+            "alarm", "fill_on_rejected", f"{order.client_order_id} was taken for refused but filled", order.ticker
+        )
+    trade = turn.state.trades.get(order.trade_id)
+    if trade is None:
+        return
+    if order.purpose == "entry" and trade.state not in (TradeState.OPEN, TradeState.EXITING):
+        turn.move_trade(trade, "entry_filled")
+        turn.note("info", "protected", protection(trade), trade.ticker)
+    _after_order(turn, order)
+
+
+def _after_order(turn: Turn, order: Order, exit_wait_ms: int = 0) -> None:
+    """What an order's news means for its trade: ended without a fill, flat, or still to be left."""
+    trade = turn.state.trades.get(order.trade_id)
+    if trade is None or not trade.live():
+        return
+    if order.purpose == "entry":
+        if not order.live() and not order.outstanding() and trade.state is TradeState.OPENING and not trade.entered:
+            turn.move_trade(trade, "entry_ended")
+            turn.note(
+                "info", "no_entry", f"nothing bought: {order.reason or 'no counterparty at the limit'}", trade.ticker
+            )
+        return
+    if trade.state is TradeState.EXITING and trade.open_count() <= 0:
+        close(turn, trade)
+    elif not order.live():
+        if exit_wait_ms:
+            retry = turn.at_ms + exit_wait_ms
+            turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, retry))
+            turn.do(Wake(retry, trade.ticker))
+        exiting.drive(turn, trade)
+
+
+def close(turn: Turn, trade: Trade) -> None:
+    turn.move_trade(trade, "flat")
+    turn.note("info", "closed", f"{trade.exit_kind}: result {format_money(trade.pnl())} after fees", trade.ticker)
+
+
+def protection(trade: Trade) -> str:
+    """One line that says how a trade is protected, in the terms of the side it holds."""
+    plan, long = trade.plan, trade.side == "bid"
+
+    def held(price: int | None) -> str:
+        return "none" if price is None else format_price(price if long else ONE - price)
+
+    until = f", leave at {plan.time_exit_ms}" if plan.time_exit_ms else ""
+    what = f"{'YES' if long else 'NO'} {format_count(trade.open_count())}"
+    return f"{what}: stop {held(plan.stop)}, target {held(plan.target)}{until}"
+
+
+def _resolve(turn: Turn, order: Order) -> None:
+    turn.do(ResolveOrder(order.client_order_id, order.ticker, order.sent_ms or order.created_ms))

@@ -1,0 +1,65 @@
+"""The one door: an event in; facts and effects out. Decides everything, performs nothing."""
+
+import msgspec
+
+from bot.core import accounting, commands, entering, events, exiting, replies
+from bot.core.config import Param
+from bot.core.effects import ResolveOrder
+from bot.core.facts import Booted
+from bot.core.orders import OrderState
+from bot.core.state import TradingState
+from bot.core.turn import Turn
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What `step` needs to know that is not state: the strategy's parameters and the reconciliation interval."""
+
+    strategy_params: tuple[Param, ...]
+    reconcile_interval_ms: int
+
+
+def step(state: TradingState, event: events.Event, rules: Rules) -> Turn:
+    """Decide one event. The returned turn holds the facts (already folded into `state`), the effects and the answer."""
+    turn = Turn(state, event.at_ms)
+    match event:
+        case events.Tick():
+            exiting.tick(turn, event)
+        case events.Sweep():
+            exiting.sweep(turn, event)
+        case events.FillSeen():
+            replies.fill_seen(turn, event)
+        case events.OrderSeen():
+            replies.order_seen(turn, event)
+        case events.Sending():
+            replies.sending(turn, event)
+        case events.CreateReplied():
+            replies.create_replied(turn, event)
+        case events.CancelReplied():
+            replies.cancel_replied(turn, event)
+        case events.OrderResolved():
+            replies.order_resolved(turn, event)
+        case events.AccountRead():
+            accounting.account_read(turn, event)
+        case events.MarketChange():
+            accounting.market_changed(turn, event)
+        case events.Propose():
+            entering.propose(turn, event, rules.reconcile_interval_ms)
+        case events.Command():
+            commands.command(turn, event, rules.strategy_params)
+        case events.Boot():
+            _boot(turn, event)
+    return turn
+
+
+def _boot(turn: Turn, event: events.Boot) -> None:
+    """Take over the journal: what may have been sent is UNKNOWN and looked up; every open trade is armed at once."""
+    turn.record(Booted(turn.at_ms, event.boot))
+    for order in turn.state.orders.values():
+        if order.state in (OrderState.INTENT, OrderState.SENDING):
+            turn.move_order(order, "lost", reason="the program restarted")
+        if order.state is OrderState.UNKNOWN:
+            turn.do(ResolveOrder(order.client_order_id, order.ticker, order.sent_ms or order.created_ms))
+    for ticker, trade_id in sorted(turn.state.live_trade.items()):
+        trade = turn.state.trades[trade_id]
+        if trade.open_count():
+            turn.note("info", "armed", f"{replies.protection(trade)} (restored)", ticker)
