@@ -31,7 +31,7 @@ def sweep(turn: Turn, event: Sweep) -> None:
 
 def look(turn: Turn, trade: Trade, quote: Quote | None, tick_ns: int) -> None:
     """Apply the exit rules to one live trade. `quote` None: no price may be trusted now; time exits still hold."""
-    if trade.open_count() <= 0 or not turn.state.tradeable(trade.ticker) or turn.at_ms >= trade.market.close_ms:
+    if trade.open_count() <= 0 or not turn.state.tradeable(trade.ticker):
         return
     if _held(turn, trade) <= 0 and not any(o.outstanding() for o in turn.state.orders_of(trade.id)):
         turn.move_trade(trade, "flat", "external")
