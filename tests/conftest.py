@@ -50,7 +50,7 @@ def pytest_runtest_makereport(item: pytest.Item, call):
 
 @pytest.fixture(scope="session")
 def recorded() -> Callable[[str], Path]:
-    """`recorded("devig_vectors.json")`: a path in the recorded real data beside the checkout, else the test is skipped."""
+    """`recorded("team_names.csv")`: a path in the recorded data beside the checkout; the test is skipped without it."""
 
     def path(name: str) -> Path:
         if not (RECORDED / name).exists():
