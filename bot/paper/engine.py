@@ -127,6 +127,15 @@ class Engine:
             self._rank = max(self._rank, order.queued)
             if order.status == "resting":
                 self._rest(account, order)
+        for position in account.positions.values():
+            if position.ticker in self.crowd_position:
+                self.crowd_position[position.ticker] -= position.count
+
+    def use_client_id(self, account: Account, client_order_id: str) -> None:
+        """Remember a client order id for ever."""
+        account.client_ids.add(client_order_id)
+        for listener in self.listeners:
+            listener.client_id(account.user_id, client_order_id)
 
     # Life cycle
 

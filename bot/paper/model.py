@@ -131,6 +131,8 @@ class Order(msgspec.Struct):
     order_id: str
     user_id: str
     client_order_id: str
+    number: int
+    """Its place among the account's orders, from 1."""
     ticker: str
     side: Side
     price: int
@@ -240,6 +242,9 @@ class Listener:
         """The whole book went at once."""
 
     def trade(self, trade: Trade) -> None: ...
+
+    def client_id(self, user_id: str, client_order_id: str) -> None:
+        """A client order id was used up."""
 
     def order(self, order: Order) -> None: ...
 

@@ -33,13 +33,14 @@ def create(engine: Engine, user_id: str, new: NewOrder, now_ms: int) -> Order:
     else:
         _check_balance(engine, account, market, new.side, new.price, new.count)
     if new.client_order_id:
-        account.client_ids.add(new.client_order_id)
+        engine.use_client_id(account, new.client_order_id)
     if new.time_in_force == "fill_or_kill" and _short(book, new, user_id):
         raise Rejected("fill_or_kill_insufficient_resting_volume")
     order = Order(
         order_id=engine.new_id(),
         user_id=user_id,
         client_order_id=new.client_order_id,
+        number=len(account.orders) + 1,
         ticker=new.ticker,
         side=new.side,
         price=new.price,
@@ -131,7 +132,7 @@ def amend(
     if moves:
         _check_amend(engine, account, market, order, price, remaining)
     if new_client_order_id:
-        account.client_ids.add(new_client_order_id)
+        engine.use_client_id(account, new_client_order_id)
         order.client_order_id = new_client_order_id
     if expiration_ms is not None:
         order.expiration_ms = expiration_ms or None

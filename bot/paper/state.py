@@ -1,0 +1,213 @@
+"""What outlives the process: every account effect, the listed markets, the crowd's levels, the life's own state.
+
+One SQLite file in write-ahead mode. The recorder hears the engine and keeps what changed; `flush` writes it in one
+transaction and runs before any answer leaves, so nothing acknowledged is lost with the process.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bot.paper.engine import Engine
+from bot.paper.ledger import Account
+from bot.paper.model import (
+    Event,
+    Fill,
+    Listener,
+    Market,
+    Milestone,
+    Order,
+    Position,
+    Series,
+    Settlement,
+    Side,
+    StructuredTarget,
+)
+
+SCHEMA = """
+create table if not exists record (kind text not null, key text not null, body blob not null, primary key (kind, key))
+without rowid
+"""
+
+KINDS: dict[type, str] = {Series: "series", Event: "event", Milestone: "milestone", StructuredTarget: "target"}
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class State(Listener):
+    """The recorder of one engine. Records of accounts are keyed `user/key` in the order they were made."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.execute("pragma journal_mode = wal")
+        self._db.execute("pragma synchronous = normal")
+        self._db.execute(SCHEMA)
+        self._dirty: dict[tuple[str, str], Any] = {}
+        self._touched: set[str] = set()
+        self._engine: Engine | None = None
+        self.life_changed = False
+
+    # Restoring
+
+    def note(self, key: str) -> bytes | None:
+        """A value kept under a name, such as the life's state."""
+        row = self._db.execute("select body from record where kind = 'note' and key = ?", (key,)).fetchone()
+        return None if row is None else row[0]
+
+    def keep(self, key: str, body: bytes) -> None:
+        """Keep a value under a name with the next flush."""
+        self._dirty["note", key] = msgspec.Raw(body)
+
+    def restore(self, engine: Engine) -> None:
+        """Fill an empty engine with what was kept; then listen to it."""
+        for kind, cls in (("series", Series), ("event", Event), ("milestone", Milestone), ("target", StructuredTarget)):
+            known: dict[str, Any] = {
+                "series": engine.series,
+                "event": engine.events,
+                "milestone": engine.milestones,
+                "target": engine.targets,
+            }[kind]
+            for key, body in self._rows(kind):
+                known[key] = msgspec.msgpack.decode(body, type=cls)
+        for _, body in self._rows("market"):
+            engine.adopt_market(msgspec.msgpack.decode(body, type=Market))
+        self._restore_accounts(engine)
+        self._engine = engine
+        engine.listeners.append(self)
+
+    def _restore_accounts(self, engine: Engine) -> None:
+        accounts = {user: Account(user, int(body)) for user, body in self._rows("cash")}
+        for _, body in self._rows("order"):
+            order = msgspec.msgpack.decode(body, type=Order)
+            accounts[order.user_id].orders[order.order_id] = order
+        for account in accounts.values():
+            account.orders = dict(sorted(account.orders.items(), key=lambda item: item[1].number))
+        for _, body in self._rows("fill"):
+            fill = msgspec.msgpack.decode(body, type=Fill)
+            accounts[fill.user_id].fills.append(fill)
+        for key, body in self._rows("settlement"):
+            accounts[key.partition("/")[0]].settlements.append(msgspec.msgpack.decode(body, type=Settlement))
+        for key, body in self._rows("position"):
+            position = msgspec.msgpack.decode(body, type=Position)
+            accounts[key.partition("/")[0]].positions[position.ticker] = position
+        for key, _ in self._rows("client"):
+            user, _, client_id = key.partition("/")
+            accounts[user].client_ids.add(client_id)
+        self._restore_levels(engine, [order for account in accounts.values() for order in account.orders.values()])
+        for account in accounts.values():
+            engine.adopt_account(account)
+
+    def _restore_levels(self, engine: Engine, orders: list[Order]) -> None:
+        """Crowd levels as last noted, ahead of the members' orders, without those that would cross a member's."""
+        best: dict[tuple[str, Side], int] = {}
+        for order in orders:
+            if order.status == "resting":
+                key = (order.ticker, order.side)
+                better = max if order.side == "bid" else min
+                best[key] = better(best.get(key, order.price), order.price)
+        levels = msgspec.msgpack.decode(self.note("levels") or _pack({}))
+        for ticker, (bids, asks) in levels.items():
+            if ticker not in engine.books or engine.markets[ticker].status not in ("active", "inactive"):
+                continue
+            for price, count in bids:
+                if price < best.get((ticker, "ask"), 10_000):
+                    engine.books[ticker].grow_crowd("bid", price, count)
+            for price, count in asks:
+                if price > best.get((ticker, "bid"), 0):
+                    engine.books[ticker].grow_crowd("ask", price, count)
+
+    def _rows(self, kind: str) -> list[tuple[str, bytes]]:
+        return self._db.execute("select key, body from record where kind = ? order by key", (kind,)).fetchall()
+
+    # Writing
+
+    def flush(self) -> None:
+        """Write what changed since the last flush, all or nothing."""
+        engine = self._engine
+        for user in self._touched if engine else ():
+            assert engine is not None
+            self._dirty["cash", user] = engine.accounts[user].cash
+        self._touched.clear()
+        if not self._dirty:
+            return
+        gone = [key for key, thing in self._dirty.items() if thing is None]
+        kept = [(*key, _body(thing)) for key, thing in self._dirty.items() if thing is not None]
+        self._dirty.clear()
+        self._db.execute("begin immediate")
+        self._db.executemany("delete from record where kind = ? and key = ?", gone)
+        self._db.executemany("insert or replace into record values (?, ?, ?)", kept)
+        self._db.execute("commit")
+
+    def keep_levels(self) -> None:
+        """Keep the crowd's levels with the next flush; they may lag, they are nobody's money."""
+        assert self._engine is not None
+        levels = {}
+        for ticker, book in self._engine.books.items():
+            sides = [[(p, level.crowd) for p, level in book.levels[side].items() if level.crowd] for side in _SIDES]
+            if any(sides):
+                levels[ticker] = sides
+        self.keep("levels", _pack(levels))
+
+    def open_account(self, user_id: str, cash: int) -> None:
+        self._dirty["cash", user_id] = cash
+
+    def close(self) -> None:
+        self.flush()
+        self._db.close()
+
+    # Listening
+
+    def added(self, thing: Series | Event | Milestone | StructuredTarget) -> None:
+        self._dirty[KINDS[type(thing)], _key(thing)] = thing
+
+    def listed(self, market: Market) -> None:
+        self._dirty["market", market.ticker] = market
+        self.life_changed = True
+
+    def changed(self, market: Market) -> None:
+        self._dirty["market", market.ticker] = market
+
+    def lifecycle(self, market: Market, kind: str, now_ms: int) -> None:
+        self.life_changed = True
+
+    def removed(self, thing: Market | Event | Milestone) -> None:
+        if isinstance(thing, Market):
+            self._dirty["market", thing.ticker] = None
+        else:
+            self._dirty[KINDS[type(thing)], _key(thing)] = None
+        self.life_changed = True
+
+    def order(self, order: Order) -> None:
+        self._dirty["order", f"{order.user_id}/{order.order_id}"] = order
+
+    def client_id(self, user_id: str, client_order_id: str) -> None:
+        self._dirty["client", f"{user_id}/{client_order_id}"] = msgspec.Raw(b"")
+
+    def fill(self, fill: Fill) -> None:
+        number = len(self._engine.accounts[fill.user_id].fills) if self._engine else 0
+        self._dirty["fill", f"{fill.user_id}/{number:09d}"] = fill
+
+    def position(self, user_id: str, position: Position) -> None:
+        self._dirty["position", f"{user_id}/{position.ticker}"] = position
+        self._touched.add(user_id)
+
+    def settlement(self, user_id: str, settlement: Settlement) -> None:
+        number = len(self._engine.accounts[user_id].settlements) if self._engine else 0
+        self._dirty["settlement", f"{user_id}/{number:09d}"] = settlement
+
+
+_SIDES: tuple[Side, Side] = ("bid", "ask")
+
+
+def _key(thing: Series | Event | Milestone | StructuredTarget) -> str:
+    if isinstance(thing, Series):
+        return thing.ticker
+    return thing.event_ticker if isinstance(thing, Event) else thing.id
+
+
+def _body(thing: Any) -> bytes:
+    if isinstance(thing, msgspec.Raw):
+        return bytes(thing)
+    return str(thing).encode() if isinstance(thing, int) else _pack(thing)
