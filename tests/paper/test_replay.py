@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -11,12 +12,12 @@ from bot.core.units import parse_count, parse_price
 from bot.paper.engine import Engine
 from bot.paper.replay import BATCH, Replay, grid_for, load
 
-DATA = Path("/work/shared/data")
-CAPTURES = sorted((DATA / "ws_btc15m_202605").glob("*.jsonl.gz"))
-BASEBALL = DATA / "ws_mlb_20260807" / "ws_mlb_20260807.jsonl.gz"
+CRYPTO = "ws_btc15m_202605/btc15m_{}.jsonl.gz"
+SHORT = CRYPTO.format("20260513T055209Z")
+BASEBALL = "ws_mlb_20260807/ws_mlb_20260807.jsonl.gz"
 NOW = 1_800_000_000_000
 
-recorded = pytest.mark.skipif(not BASEBALL.exists(), reason=f"the recorded data is not in {DATA}")
+Find = Callable[[str], Path]
 
 
 def shown(engine: Engine, ticker: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
@@ -32,9 +33,9 @@ def check(engine: Engine, ticker: str, want: dict, counts: tuple[str, str]) -> N
         assert sum(size for _, size in levels) == parse_count(want[f"{side}_total"])
 
 
-@recorded
-@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
-def test_a_crypto_capture_replays_to_every_expected_book(path: Path) -> None:
+@pytest.mark.parametrize("taken", ["20260511T053741Z", "20260513T055209Z", "20260514T043808Z", "20260515T083925Z"])
+def test_a_crypto_capture_replays_to_every_expected_book(recorded: Find, taken: str) -> None:
+    path = recorded(CRYPTO.format(taken))
     expected = path.with_name(path.name.replace(".jsonl.gz", ".expected_book.jsonl"))
     wanted = {(row["conn"], row["after_seq"]): row for row in map(json.loads, expected.read_text().splitlines())}
     replay, engine = Replay(path, speed=0), Engine(1, history_frozen=True)
@@ -52,13 +53,13 @@ def test_a_crypto_capture_replays_to_every_expected_book(path: Path) -> None:
     assert not any(market.volume for market in engine.markets.values()), "recorded levels traded with each other"
 
 
-@recorded
-def test_the_baseball_capture_replays_to_the_expected_final_books() -> None:
-    replay, engine = Replay(BASEBALL, speed=0), Engine(1, history_frozen=True)
+def test_the_baseball_capture_replays_to_the_expected_final_books(recorded: Find) -> None:
+    path = recorded(BASEBALL)
+    replay, engine = Replay(path, speed=0), Engine(1, history_frozen=True)
     replay.start(engine, NOW)
     while not replay.done:
         replay.advance(engine, NOW)
-    final = json.loads((BASEBALL.parent / "expected_final_book.json").read_text())
+    final = json.loads((path.parent / "expected_final_book.json").read_text())
     assert replay.recording.gaps == 0
     assert set(engine.markets) == set(final["after_last_frame"])
     for ticker, want in final["after_last_frame"].items():
@@ -66,9 +67,8 @@ def test_the_baseball_capture_replays_to_the_expected_final_books() -> None:
         assert engine.markets[ticker].price_level_structure == "linear_cent"
 
 
-@recorded
-def test_the_recorded_pace_is_kept_and_scaled() -> None:
-    path = next(path for path in CAPTURES if "20260513" in path.name)
+def test_the_recorded_pace_is_kept_and_scaled(recorded: Find) -> None:
+    path = recorded(SHORT)
     frames = load(path).frames
     span = frames[-1].ms - frames[0].ms
     for speed, share in ((1.0, 0.5), (4.0, 0.5)):
@@ -80,9 +80,8 @@ def test_the_recorded_pace_is_kept_and_scaled() -> None:
         assert replay.done
 
 
-@recorded
-def test_a_restart_goes_on_with_the_same_book() -> None:
-    path = next(path for path in CAPTURES if "20260513" in path.name)
+def test_a_restart_goes_on_with_the_same_book(recorded: Find) -> None:
+    path = recorded(SHORT)
     whole, parted = Engine(1, history_frozen=True), Engine(1, history_frozen=True)
     replay = Replay(path, speed=0)
     replay.start(whole, NOW)
@@ -100,12 +99,11 @@ def test_a_restart_goes_on_with_the_same_book() -> None:
     assert restarted.depth(ticker) == whole.depth(ticker)
 
 
-@recorded
 @pytest.mark.parametrize(
     ("table", "finalized"), [("sports_quotes_202607/quotes.csv.gz", 300), ("btc15m_ticks_202605/ticks.csv.gz", 60)]
 )
-def test_quote_tables_drive_the_top_of_the_book_and_settle(table: str, finalized: int) -> None:
-    replay, engine = Replay(DATA / table, speed=0), Engine(1, history_frozen=True)
+def test_quote_tables_drive_the_top_of_the_book_and_settle(recorded: Find, table: str, finalized: int) -> None:
+    replay, engine = Replay(recorded(table), speed=0), Engine(1, history_frozen=True)
     replay.start(engine, NOW)
     replay.advance(engine, NOW)
     assert replay.position == BATCH
