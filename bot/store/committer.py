@@ -32,6 +32,8 @@ class Committer(Generic[T]):
         """
         self.durable = durable
         """Number of the last item that is on disk."""
+        self.last = durable
+        """Number of the last item put."""
         self.healthy = True
         self._commit = commit
         self._on_error = on_error
@@ -54,7 +56,10 @@ class Committer(Generic[T]):
 
     def put(self, items: Sequence[T]) -> None:
         """Queue items. Never blocks, never yields."""
+        if not items:
+            return
         self._queue.extend(items)
+        self.last = max(self.last, items[-1][0])
         if self._work is not None:
             self._work.set()
 
@@ -136,6 +141,10 @@ class Committer(Generic[T]):
         waiter[1].wait(timeout)
         self._waiters.remove(waiter)
         return self.durable >= number
+
+    def flush(self, timeout: float | None) -> bool:
+        """Make all that was put so far durable: wait for `pump`, or commit here when it does not run."""
+        return self.drain() if self._work is None else self.wait(self.last, timeout)
 
     def close(self) -> bool:
         """End `pump` and commit the rest. False when something could not be made durable."""
