@@ -7,12 +7,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from standin import START_MS, StandInDesk
+from standin import PASSWORD, START_MS, TOKEN, StandInDesk
 
 from web import WebSecrets, create_app
-
-TOKEN = "t" * 40
-PASSWORD = "a long enough password"
 
 
 class Clock:

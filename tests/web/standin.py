@@ -1,9 +1,11 @@
-"""A deterministic desk to develop the web layer with: a small world whose prices move by rule, commands that are noted."""
+"""A deterministic desk to develop the web layer with: prices move by rule, commands are noted."""
 
 import time
 from typing import Any
 
 START_MS = 1_795_000_000_000
+TOKEN = "t" * 40
+PASSWORD = "a long enough password"
 TEAMS = (
     ("DAL", "Dallas", "PHI", "Philadelphia"),
     ("BOS", "Boston", "NYK", "New York"),
@@ -93,7 +95,7 @@ class StandInDesk:
 
     def view(self, name: str) -> dict[str, Any]:
         page = self.page()
-        return page[name] if name in page else {"name": name, "max_exposure": "100.000000"}
+        return page.get(name, {"name": name, "max_exposure": "100.000000"})
 
     def command(self, verb: str, args: dict[str, Any], actor: str, request_id: str) -> dict[str, str]:
         self.commands.append((verb, args, actor, request_id))
