@@ -1,0 +1,1 @@
+"""Bookmaker odds: reading them, making fair probabilities of them, and finding the game they belong to."""
