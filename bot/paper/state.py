@@ -1,4 +1,4 @@
-"""What outlives the process: every account effect, the listed markets, the crowd's levels, the life's own state.
+"""What outlives the process: every account effect, the listed markets, the life's own state (which quotes anew).
 
 One SQLite file in write-ahead mode. The recorder hears the engine and keeps what changed; `flush` writes it in one
 transaction and runs before any answer leaves, so nothing acknowledged is lost with the process.
@@ -22,7 +22,6 @@ from bot.paper.model import (
     Position,
     Series,
     Settlement,
-    Side,
     StructuredTarget,
 )
 
@@ -62,13 +61,13 @@ class State(Listener):
 
     def restore(self, engine: Engine) -> None:
         """Fill an empty engine with what was kept; then listen to it."""
-        for kind, cls in (("series", Series), ("event", Event), ("milestone", Milestone), ("target", StructuredTarget)):
-            known: dict[str, Any] = {
-                "series": engine.series,
-                "event": engine.events,
-                "milestone": engine.milestones,
-                "target": engine.targets,
-            }[kind]
+        kept: list[tuple[str, Any, dict[str, Any]]] = [
+            ("series", Series, engine.series),
+            ("event", Event, engine.events),
+            ("milestone", Milestone, engine.milestones),
+            ("target", StructuredTarget, engine.targets),
+        ]
+        for kind, cls, known in kept:
             for key, body in self._rows(kind):
                 known[key] = msgspec.msgpack.decode(body, type=cls)
         for _, body in self._rows("market"):
@@ -95,28 +94,8 @@ class State(Listener):
         for key, _ in self._rows("client"):
             user, _, client_id = key.partition("/")
             accounts[user].client_ids.add(client_id)
-        self._restore_levels(engine, [order for account in accounts.values() for order in account.orders.values()])
         for account in accounts.values():
             engine.adopt_account(account)
-
-    def _restore_levels(self, engine: Engine, orders: list[Order]) -> None:
-        """Crowd levels as last noted, ahead of the members' orders, without those that would cross a member's."""
-        best: dict[tuple[str, Side], int] = {}
-        for order in orders:
-            if order.status == "resting":
-                key = (order.ticker, order.side)
-                better = max if order.side == "bid" else min
-                best[key] = better(best.get(key, order.price), order.price)
-        levels = msgspec.msgpack.decode(self.note("levels") or _pack({}))
-        for ticker, (bids, asks) in levels.items():
-            if ticker not in engine.books or engine.markets[ticker].status not in ("active", "inactive"):
-                continue
-            for price, count in bids:
-                if price < best.get((ticker, "ask"), 10_000):
-                    engine.books[ticker].grow_crowd("bid", price, count)
-            for price, count in asks:
-                if price > best.get((ticker, "bid"), 0):
-                    engine.books[ticker].grow_crowd("ask", price, count)
 
     def _rows(self, kind: str) -> list[tuple[str, bytes]]:
         return self._db.execute("select key, body from record where kind = ? order by key", (kind,)).fetchall()
@@ -139,16 +118,6 @@ class State(Listener):
         self._db.executemany("delete from record where kind = ? and key = ?", gone)
         self._db.executemany("insert or replace into record values (?, ?, ?)", kept)
         self._db.execute("commit")
-
-    def keep_levels(self) -> None:
-        """Keep the crowd's levels with the next flush; they may lag, they are nobody's money."""
-        assert self._engine is not None
-        levels = {}
-        for ticker, book in self._engine.books.items():
-            sides = [[(p, level.crowd) for p, level in book.levels[side].items() if level.crowd] for side in _SIDES]
-            if any(sides):
-                levels[ticker] = sides
-        self.keep("levels", _pack(levels))
 
     def open_account(self, user_id: str, cash: int) -> None:
         self._dirty["cash", user_id] = cash
@@ -196,9 +165,6 @@ class State(Listener):
     def settlement(self, user_id: str, settlement: Settlement) -> None:
         number = len(self._engine.accounts[user_id].settlements) if self._engine else 0
         self._dirty["settlement", f"{user_id}/{number:09d}"] = settlement
-
-
-_SIDES: tuple[Side, Side] = ("bid", "ask")
 
 
 def _key(thing: Series | Event | Milestone | StructuredTarget) -> str:

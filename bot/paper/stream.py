@@ -342,7 +342,7 @@ class Hub(Listener):
         self._every: dict[str, dict[Subscription, None]] = {channel: {} for channel in CHANNELS}
         self._some: dict[tuple[str, str], dict[Subscription, None]] = {}
         self._moved: dict[str, None] = {}
-        self._told: dict[str, tuple[int, tuple]] = {}
+        self._told: dict[str, tuple[int, tuple[int | None, ...]]] = {}
         """Per market: when its last ticker frame went out, and what it said."""
         engine.listeners.append(self)
 
@@ -390,7 +390,7 @@ class Hub(Listener):
 
     def pulse(self, now_ms: int) -> None:
         """Send the ticker frames that are due: changed markets, each at most once per TICKER_EVERY_MS."""
-        waiting = {}
+        waiting: dict[str, None] = {}
         for ticker in self._moved:
             market = self.engine.markets.get(ticker)
             subs = self._subs("ticker", ticker)

@@ -137,7 +137,9 @@ def ranges(m: Market) -> list[Json]:
     ]
 
 
-def book_levels(engine: Engine, ticker: str, depth: int = 0, *, yes_price: bool = False) -> tuple[list, list]:
+def book_levels(
+    engine: Engine, ticker: str, depth: int = 0, *, yes_price: bool = False
+) -> tuple[list[list[str]], list[list[str]]]:
     """(YES bids, NO bids) as [price, count], prices ascending; with `yes_price` NO levels are in YES prices."""
     bids, asks = engine.depth(ticker)
     if depth:
