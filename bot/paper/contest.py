@@ -15,7 +15,7 @@ from bot.paper.crowd import Ladder
 
 BEFORE = 0.01
 """Share of the variance that is news before the start."""
-FLOW = 0.35
+FLOW = 0.2
 """Share of the variance in play that arrives evenly; the rest comes in jumps, at the plays."""
 NOISE = 0.03
 """Usual misjudgement: about a cent at even chances, as measured between Kalshi and the bookmakers before the start."""

@@ -23,17 +23,23 @@ from bot.paper.model import Side
 
 SPREADS = {1: 0.597, 2: 0.153, 3: 0.072, 4: 0.061, 5: 0.049, 6: 0.038, 7: 0.022, 8: 0.008}
 SHAPE = (209, 700, 947, 500, 500, 450, 436, 358, 276, 200)
+YOUNG = 0.55
+"""Size of a new level relative to SHAPE, which was measured on levels that had had time to grow."""
 CONTIGUOUS = 0.73
 NEAR = 0.28
 """Chance that a change hits the top, then the next level, and so on: 73 % within three levels of it."""
 DELTA_MEDIAN, DELTA_SIGMA = 60.0, 2.2
 TAKE_MEDIAN, TAKE_SIGMA = 14.0, 1.76
-SCALE_SIGMA, SIZE_SIGMA = 1.2, 1.4
+SCALE_SIGMA, SIZE_SIGMA = 1.1, 1.4
 """Log-normal spread of sizes between markets, and between levels of one market."""
-DEPTH = (8, 20)
+DEPTH = (6, 24)
 
 CENT = [(0, 10_000, 100)]
 TAPERED = [(0, 1_000, 10), (1_000, 9_000, 100), (9_000, 10_000, 10)]
+
+
+LAST = 0.4
+"""Ticks from certainty within which nobody sells the winner or bids for the loser any more."""
 
 
 class Change(NamedTuple):
@@ -93,8 +99,8 @@ def snap(grid: list[tuple[int, int, int]], price: float) -> int:
 def quote(ladder: Ladder, fair: float, rng: Random) -> list[Change]:
     """Follow the believed price `fair` (1/10000 dollar): what must go first, then what is new.
 
-    A quote stays while the believed price is inside it, or a quarter of a tick outside; sides that have nothing to
-    say (no price below 1 cent or above 99) stay empty.
+    A quote stays while the believed price is within three quarters of a tick of its middle. A certain outcome has one
+    side only.
     """
     bid, ask = _wanted(ladder, fair)
     gone = [Change("bid", price, 0) for price in ladder.bids if bid is None or price > bid]
@@ -137,8 +143,13 @@ def _wanted(ladder: Ladder, fair: float) -> tuple[int | None, int | None]:
             return (None if ladder.gone == "bid" else bid), (None if ladder.gone == "ask" else ask)
     lower = snap(ladder.grid, min(max(fair, 1.0), ONE - 1.0))
     tick = step_at(ladder.grid, lower, True)
-    lower = snap(ladder.grid, max(0, fair - (_gap(ladder, lower) - tick) / 2))
-    upper = snap(ladder.grid, lower + _gap(ladder, lower))
+    gap = _gap(ladder, lower)
+    lower = snap(ladder.grid, max(0, fair - (gap - tick) / 2))
+    upper = snap(ladder.grid, lower + gap)
+    if upper >= ONE > fair + LAST * tick:
+        lower, upper = snap(ladder.grid, ONE - tick - gap), ONE - tick
+    elif lower <= 0 < fair - LAST * tick:
+        lower, upper = tick, snap(ladder.grid, tick + gap)
     return (
         lower if lower > 0 and ladder.gone != "bid" else None,
         upper if upper < ONE and ladder.gone != "ask" else None,
@@ -179,7 +190,7 @@ def _fill(ladder: Ladder, side: Side, best: int | None, rng: Random) -> list[Cha
 
 
 def _size(ladder: Ladder, offset: int, rng: Random) -> int:
-    usual = SHAPE[min(offset, len(SHAPE) - 1)] * ladder.scale
+    usual = YOUNG * SHAPE[min(offset, len(SHAPE) - 1)] * ladder.scale
     return max(1, round(usual * rng.lognormvariate(0.0, SIZE_SIGMA))) * CONTRACT
 
 

@@ -25,6 +25,7 @@ BATCH = 5_000
 UNKNOWN_SIZE = 100 * CONTRACT
 """Contracts at the top of the book where a quote table does not say."""
 
+SIDES: tuple[Side, Side] = ("bid", "ask")
 GRIDS = (
     ("linear_cent", [(0, 10_000, 100)]),
     ("tapered_deci_cent", [(0, 1_000, 10), (1_000, 9_000, 100), (9_000, 10_000, 10)]),
@@ -144,6 +145,10 @@ class Replay:
         for frame in self.recording.frames[: self.position]:
             for ticker, side, price, size in frame.changes:
                 book[ticker, side, price] = size
+        for ticker in self.recording.markets:
+            for side, levels in zip(SIDES, engine.depth(ticker), strict=True):
+                for price, _ in levels:
+                    book.setdefault((ticker, side, price), 0)
         for (ticker, side, price), size in book.items():
             engine.set_level(ticker, side, price, size, now_ms)
 

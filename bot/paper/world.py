@@ -21,18 +21,19 @@ from bot.paper.listing import Listing, Times
 from bot.paper.teams import LEAGUES, League, Team
 
 MINUTE_MS = 60_000
-STEP_MS = 200
+STEP_MS = 250
 BEFORE_START_S = (30, 60)
 OVERRUN = (0.9, 1.12)
 """The real length of a game over its nominal one; one in eight goes to overtime instead."""
 OVERTIME = (1.15, 1.35)
 FAVOURITE = (0.85, 0.95)
-WANTED = 6
+WANTED = 8
 """Favourites to keep on offer: when there are fewer, the next game listed has one."""
 TIE = 0.32
 """Half the width of a draw, in standard deviations of the goal difference: about one game in four."""
 UNSURE_MS = 15_000
 """How long a misjudgement of the crowd lasts."""
+MOST_GAMES = 40
 SHELF_MIN = 10
 """How long a settled event stays listed."""
 VOID, PAUSE = 0.01, 0.08
@@ -48,13 +49,15 @@ class State(msgspec.Struct):
     ended: list[tuple[int, list[str]]] = []
     """(when it may leave the list, its market tickers)."""
     used: set[str] = set()
-    """Event tickers already listed, so that none comes twice."""
+    """Event tickers of the day, so that none comes twice."""
+    day: str = ""
+    """The Eastern date on which `used` was begun: tickers of another day carry another date."""
     bitcoin: float = 80_000.0
     month: int = 0
 
 
 class World:
-    """A life for the engine (see paper_contract: start, advance, state, restore)."""
+    """A life for the engine that never ends. `restore` comes before `start`, which then adds what is missing."""
 
     done = False
 
@@ -64,6 +67,8 @@ class World:
             raise ValueError(f"there is no world {name!r}: the worlds are: demo")
         if not speed > 0:
             raise ValueError(f"--speed {speed}: must be greater than 0")
+        if not 1 <= games <= MOST_GAMES:
+            raise ValueError(f"{games} games: must be 1 to {MOST_GAMES}, there are no more teams")
         self.seed = seed
         self.speed = speed
         self.games = games
@@ -97,21 +102,24 @@ class World:
         self._clear_shelf(engine, now_ms)
 
     def state(self) -> bytes:
-        return msgspec.json.encode(self.now)
+        return msgspec.msgpack.encode(self.now)
 
     def restore(self, blob: bytes, engine: Engine, now_ms: int) -> None:
-        """Go on from a state; what happened in between is made up at the next step. Books are quoted anew.
+        """Go on from a state; what happened in between is made up at the next step, from the books the engine shows.
 
         A market that the engine lists and the state does not know (listed after the last save) is called off.
         """
-        now = msgspec.json.decode(blob, type=State)
+        now = msgspec.msgpack.decode(blob, type=State)
         now.contests = [c for c in now.contests if all(o.ticker in engine.markets for o in c.outcomes)]
         now.ended = [(ms, kept) for ms, all_ in now.ended if (kept := [t for t in all_ if t in engine.markets])]
         self.now = now
         self.rng = Random(f"{self.seed}/{now_ms}")
         for contest in now.contests:
             for outcome in contest.outcomes:
-                outcome.ladder.bids, outcome.ladder.asks = {}, {}
+                bids, asks = engine.depth(outcome.ticker)
+                outcome.ladder.bids, outcome.ladder.asks = dict(bids), dict(asks)
+                if engine.markets[outcome.ticker].status == "inactive":
+                    contest.resume_ms = now_ms
         known = {o.ticker for c in now.contests for o in c.outcomes} | {t for _, kept in now.ended for t in kept}
         orphans = [ticker for ticker in engine.markets if ticker not in known]
         for ticker in orphans:
@@ -237,7 +245,7 @@ class World:
     def _list_game(self, engine: Engine, now_ms: int, start_ms: int, old: bool) -> None:
         rng = self.rng
         idle = [(league, free) for league in LEAGUES if len(free := self._idle(league)) > len(league.teams) // 3]
-        league, free = rng.choices(idle, [league.share for league, _ in idle])[0]
+        league, free = rng.choices(idle, [self._lacking(league) for league, _ in idle])[0]
         home, away, ticker = self._pair(league, free, start_ms)
         nominal = round(league.minutes * MINUTE_MS / self.speed)
         real = nominal * rng.uniform(*(OVERTIME if rng.random() < 1 / 8 else OVERRUN))
@@ -254,7 +262,7 @@ class World:
         listed_game = listing.game(ticker, league, home, away, times, self._timer())
         sides = [(home.name, tie, math.inf), (away.name, -math.inf, -tie)]
         bounds = [*(sides if league.tie else reversed(sides)), ("Draw", -tie, tie)]
-        contest = self._add(engine, now_ms, listed_game, path, bounds, times.end, (3.0, 0.25))
+        contest = self._add(engine, now_ms, listed_game, path, bounds, times.end, (2.0, 0.25))
         contest.league, contest.home, contest.away = league.name, home.name, away.name
         contest.void = rng.random() < VOID
         if rng.random() < PAUSE:
@@ -305,8 +313,17 @@ class World:
         contest.next_ms = now_ms + self.rng.randrange(STEP_MS)
         path.move(now_ms, self.rng)
         self.now.contests.append(contest)
+        today = listing.eastern(now_ms).strftime("%y%m%d")
+        if self.now.day != today:
+            self.now.day = today
+            self.now.used = {known.event_ticker for known in self.now.contests}
         self.now.used.add(contest.event_ticker)
         return contest
+
+    def _lacking(self, league: League) -> float:
+        """How many games the league is short of its share of the programme; never nothing."""
+        on = len(self._on(lambda c: c.league == league.name))
+        return max(0.05, league.share * self.games - on)
 
     def _idle(self, league: League) -> list[Team]:
         """The teams that are not playing."""
