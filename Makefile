@@ -5,7 +5,7 @@ BIN := .venv/bin
 LOCKED := $(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench prove lock
+.PHONY: help install run test check bench prove lock charts
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,8 @@ $(BIN)/uv: requirements-uv.txt | $(BIN)/python
 	@echo "Installing $<"
 	@$(LOCKED) -r $<
 	@touch $@
+
+charts: static/vendor/.copied ## Install the page's chart library (part of install)
 
 # The page works without Node; it only lacks the charts then.
 static/vendor/.copied: frontend/package-lock.json
