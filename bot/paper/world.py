@@ -57,7 +57,7 @@ class State(msgspec.Struct):
 
 
 class World:
-    """A life for the engine that never ends. `restore` comes before `start`, which then adds what is missing."""
+    """A life for the engine that never ends. Either `start` or, with the state of an earlier run, `restore`."""
 
     done = False
 
@@ -126,6 +126,7 @@ class World:
             _call_off(engine, ticker, now_ms)
         if orphans:
             now.ended.append((now_ms + self._ms(SHELF_MIN * 60), orphans))
+        self.start(engine, now_ms)
 
     # One event
 

@@ -237,7 +237,6 @@ def test_a_restart_goes_on_where_it_was() -> None:
     blob = world.state()
     again = World("demo", 7, 1.0)
     again.restore(blob, engine, NOW + 130_000)
-    again.start(engine, NOW + 130_000)
     assert {c.event_ticker for c in world.now.contests} <= {c.event_ticker for c in again.now.contests}
     run(engine, again, 130, 160)
     for contest in games(again):
@@ -259,7 +258,6 @@ def test_a_market_the_state_does_not_know_is_called_off() -> None:
     again = World("demo", 7, 1.0)
     known = set(engine.markets)
     again.restore(blob, engine, NOW + 90_000)
-    again.start(engine, NOW + 90_000)
     run(engine, again, 90, 120)
     alive = {outcome.ticker for contest in again.now.contests for outcome in contest.outcomes}
     assert all(engine.markets[ticker].status == "finalized" for ticker in known - alive)
