@@ -31,15 +31,15 @@ class Charge(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def _rate(fee_type: str, multiplier: float, is_taker: bool) -> Fraction:
+def _rate(fee_type: str, multiplier: float, is_taker: bool) -> tuple[int, int]:
     table = TAKER if is_taker else MAKER
-    return Fraction(table[fee_type]) * Fraction(str(multiplier)) / 10**10
+    return (Fraction(table[fee_type]) * Fraction(str(multiplier)) / 10**10).as_integer_ratio()
 
 
 def trade_fee(fee_type: str, multiplier: float, is_taker: bool, price: int, count: int) -> int:
     """The formula, rounded up to $0.0001, in money."""
-    exact = _rate(fee_type, multiplier, is_taker) * (count * price * (10_000 - price))
-    return -(-exact.numerator // exact.denominator) * CENTI_CENT
+    over, under = _rate(fee_type, multiplier, is_taker)
+    return -(-over * count * price * (10_000 - price) // under) * CENTI_CENT
 
 
 def charge(trade_fee: int, cash_before_fee: int, rounding: int, precision: int = CENTI_CENT) -> Charge:

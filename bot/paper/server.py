@@ -299,7 +299,9 @@ class Connection(WSGIHandler):  # type: ignore[misc]
 
 
 class Server(WSGIServer):  # type: ignore[misc]
-    """Listens on loopback; port 0 takes a free one."""
+    """Listens on loopback; port 0 takes a free one. Connections answer for themselves, without an application."""
+
+    application = None
 
     def __init__(self, venue: Venue) -> None:
         super().__init__(
