@@ -9,6 +9,7 @@ from web.api import commands
 from web.api.openapi import document
 
 KEY = {"Idempotency-Key": "k-1"}
+AS_JSON = {"content_type": "application/json"}
 
 
 def validator(schema):
@@ -214,7 +215,7 @@ def test_settings_are_patched_through_the_desk(script, desk):
         (
             "POST",
             "/api/v1/bot/pause",
-            {"data": b"x" * 300_000, "content_type": "application/json"},
+            {"data": b"x" * 300_000, **AS_JSON},
             413,
             "body_too_large",
         ),
