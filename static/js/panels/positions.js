@@ -1,0 +1,61 @@
+// Open positions: what is held, what it is worth where it can be sold, and what protects it.
+
+import { act } from "../act.js";
+import { confirmed } from "../confirm.js";
+import { byId } from "../dom.js";
+import { cents, change, clock, contracts, dollars, span, tone, until } from "../format.js";
+import { Table } from "../table.js";
+
+export function positions(store, live) {
+  const table = new Table(byId("positions"), {
+    empty: "No open positions. Entries appear here with their stop and target as soon as they fill.",
+    columns: [
+      { label: "Market", cell: (row) => ({ text: row.title, note: row.ticker }) },
+      { label: "Held", cell: (row) => ({ text: `${contracts(row.count)} ${row.side}`, note: row.strategy }) },
+      { label: "Entry ¢", number: true, cell: (row) => ({ text: cents(row.entry_price), note: `even at ${cents(row.break_even)}` }) },
+      { label: "Mark ¢", number: true, flash: true, cell: (row) => mark(row, live) },
+      { label: "P&L $", number: true, flash: true, cell: (row) => ({ text: change(row.unrealized), tone: tone(row.unrealized), note: `fees ${dollars(row.fees)}`, title: row.unrealized }) },
+      { label: "Stop ¢", number: true, cell: (row) => cents(row.stop) },
+      { label: "Target ¢", number: true, cell: (row) => cents(row.target) },
+      { label: "Time exit", cell: (row) => ({ text: until(row.time_exit_ms, live.now()), note: row.time_exit_ms ? clock(row.time_exit_ms) : "" }) },
+      { label: "Protection", cell: protection },
+    ],
+    action: { label: "Close…", name: (row) => `Close ${contracts(row.count)} ${row.side} ${row.title}`, run: close },
+  });
+  const show = () => table.show(Object.entries(store.rows("positions")).sort(([, a], [, b]) => a.opened_ms - b.opened_ms));
+  store.on(["positions"], show);
+  setInterval(() => store.frozen || live.staleness() || show(), 1000);
+  byId("flatten").addEventListener("click", () => flatten(store));
+  store.on(["positions"], () => (byId("flatten").hidden = Object.keys(store.rows("positions")).length === 0));
+}
+
+function mark(row, live) {
+  const age = row.mark_ms && live.now() ? live.now() - row.mark_ms : null;
+  const note = [row.mark_source, age !== null && `${span(age)} ago`].filter(Boolean).join(", ");
+  return { text: cents(row.mark), note, tone: age > 60000 ? "old" : "" };
+}
+
+function protection(row) {
+  if (!row.protected) return { text: "◯ NOT protected", tone: "danger", note: row.state };
+  return { text: "⬤ stop armed", note: row.state };
+}
+
+async function close(row, button) {
+  const agreed = await confirmed({
+    title: `Close ${contracts(row.count)} ${row.side}?`,
+    text: `${row.title}. Sells all of it at once for what the market pays, about ${cents(row.mark)} ¢ each (${change(row.unrealized)} $ before fees).`,
+    action: `Close ${contracts(row.count)} ${row.side}`,
+  });
+  const path = `/positions/${encodeURIComponent(row.ticker)}/close`;
+  if (agreed) await act(button, { pending: "Closing…", path, what: `Close ${row.title}` });
+}
+
+async function flatten(store) {
+  const count = Object.keys(store.rows("positions")).length;
+  const agreed = await confirmed({
+    title: `Close all ${count} positions?`,
+    text: "Sells everything at once for what the market pays. New entries are not stopped by this: use Pause or KILL for that.",
+    action: `Close ${count} positions`,
+  });
+  if (agreed) await act(byId("flatten"), { pending: "Closing…", path: "/bot/flatten", what: "Close all positions" });
+}
