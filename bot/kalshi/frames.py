@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from bot.core.book import Level
-from bot.core.units import Count, Price, complement, parse_count, parse_money
+from bot.core.units import Count, Price, complement
 from bot.core.venue import Quote, Side, VenueFill, VenueOrder, VenuePosition
 from bot.kalshi.wire import (
     WireError,
@@ -18,6 +18,8 @@ from bot.kalshi.wire import (
     epoch_ms,
     no_levels,
     prices,
+    to_count,
+    to_money,
     tradable,
     yes_levels,
 )
@@ -222,7 +224,7 @@ def snapshot_levels(frame: OrderbookSnapshot, yes_priced: bool) -> tuple[list[Le
 def delta_level(frame: OrderbookDelta, yes_priced: bool) -> tuple[Side, Price, Count]:
     """Side of the YES book, YES price and the signed change of count."""
     msg = frame.msg
-    price, change = prices[msg.price_dollars], parse_count(msg.delta_fp)
+    price, change = prices[msg.price_dollars], to_count(msg.delta_fp)
     if msg.side == "yes":
         return "bid", price, change
     return "ask", price if yes_priced else complement(price), change
@@ -230,7 +232,7 @@ def delta_level(frame: OrderbookDelta, yes_priced: bool) -> tuple[Side, Price, C
 
 def quote(frame: Ticker, received_ns: int) -> Quote:
     msg = frame.msg
-    bid_size, ask_size = parse_count(msg.yes_bid_size_fp), parse_count(msg.yes_ask_size_fp)
+    bid_size, ask_size = to_count(msg.yes_bid_size_fp), to_count(msg.yes_ask_size_fp)
     bid, ask = tradable(prices[msg.yes_bid_dollars], bid_size), tradable(prices[msg.yes_ask_dollars], ask_size)
     return Quote(
         ticker=msg.market_ticker,
@@ -253,8 +255,8 @@ def fill(frame: Fill) -> VenueFill:
         ticker=msg.market_ticker,
         side=msg.book_side,
         price=prices[msg.yes_price_dollars],
-        count=parse_count(msg.count_fp),
-        fee=parse_money(msg.fee_cost),
+        count=to_count(msg.count_fp),
+        fee=to_money(msg.fee_cost),
         is_taker=msg.is_taker,
         at_ms=msg.ts_ms,
     )
@@ -269,9 +271,9 @@ def order(frame: UserOrder) -> VenueOrder:
         ticker=msg.ticker,
         side=msg.book_side,
         price=prices[msg.yes_price_dollars],
-        initial=parse_count(msg.initial_count_fp),
-        filled=parse_count(msg.fill_count_fp),
-        remaining=parse_count(msg.remaining_count_fp),
+        initial=to_count(msg.initial_count_fp),
+        filled=to_count(msg.fill_count_fp),
+        remaining=to_count(msg.remaining_count_fp),
         status=msg.status,
         created_ms=created_ms,
         updated_ms=msg.last_updated_ts_ms or created_ms,
@@ -282,8 +284,8 @@ def position(frame: MarketPosition) -> VenuePosition:
     msg = frame.msg
     return VenuePosition(
         ticker=msg.market_ticker,
-        count=parse_count(msg.position_fp),
-        cost=parse_money(msg.position_cost_dollars),
-        realized=parse_money(msg.realized_pnl_dollars),
-        fees=parse_money(msg.fees_paid_dollars),
+        count=to_count(msg.position_fp),
+        cost=to_money(msg.position_cost_dollars),
+        realized=to_money(msg.realized_pnl_dollars),
+        fees=to_money(msg.fees_paid_dollars),
     )

@@ -17,7 +17,7 @@ from geventhttpclient.connectionpool import ConnectionPool, SSLConnectionPool
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
 from bot.core.effects import CancelOrder, PlaceOrder
-from bot.core.units import Count, format_count, format_price, parse_count
+from bot.core.units import Count, format_count, format_price
 from bot.core.venue import Accepted, AlreadyExists, NotFound, NotSent, Outcome, Rejected, Unknown
 from bot.kalshi import wire
 from bot.kalshi.sign import HeaderStock, Signer
@@ -261,7 +261,7 @@ def create_outcome(order: PlaceOrder, status: int, body: bytes) -> Outcome:
     if 200 <= status < 300:
         try:
             reply = _read_create(body)
-            filled, remaining = parse_count(reply.fill_count), parse_count(reply.remaining_count)
+            filled, remaining = wire.to_count(reply.fill_count), wire.to_count(reply.remaining_count)
         except ValueError as error:
             return Unknown(f"{status} without a readable order: {error}")
         if not reply.order_id or reply.client_order_id not in ("", order.client_order_id):
@@ -275,7 +275,7 @@ def cancel_outcome(order: CancelOrder, status: int, body: bytes) -> Outcome:
     if 200 <= status < 300:
         try:
             reply = _read_cancel(body)
-            reduced = parse_count(reply.reduced_by)
+            reduced = wire.to_count(reply.reduced_by)
         except ValueError as error:
             return Unknown(f"{status} without a readable cancellation: {error}")
         if reply.order_id != order.order_id:

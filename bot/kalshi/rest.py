@@ -10,7 +10,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from bot.core.book import Level
-from bot.core.units import Money, parse_money
+from bot.core.units import Money
 from bot.core.venue import Market, Quote, Settlement, VenueFill, VenueOrder, VenuePosition
 from bot.kalshi import wire
 from bot.kalshi.sign import Signer
@@ -85,7 +85,7 @@ class KalshiReads:
     def balance(self) -> Money:
         """Cash of subaccount 0 over all shards."""
         text = self._one("/portfolio/balance", wire.BalanceReply).balance_dollars
-        return self._convert("/portfolio/balance", parse_money, [text])[0]
+        return self._convert("/portfolio/balance", wire.to_money, [text])[0]
 
     def positions(self) -> list[VenuePosition]:
         """Unsettled positions, flat ones with history included."""
@@ -261,7 +261,7 @@ class KalshiReads:
 
     def _convert(self, path: str, convert: Callable[[Any], R], items: Iterable[Any]) -> list[R]:
         try:
-            return wire.converted(convert, items)
+            return [convert(item) for item in items]
         except wire.WireError as error:
             raise ReadFailed("body", message=f"GET {path}: {error}") from None
 

@@ -220,13 +220,15 @@ class Stream:
             listener.frame(frame, received_ns)
         except WireError as error:
             self._bad(payload, error)
+            if frame.seq is not None:
+                self._gap(listener, frame.sid, frame.seq)
 
     def _reply(self, listener: Listener, frame: Control, now_ns: int) -> None:
         if isinstance(frame, Error):
             self._log(f"WebSocket error {frame.msg.code} from the exchange: {frame.msg.msg[:200]}")
         lost = self._subscriptions.acknowledge(frame, now_ns)
-        if lost:
-            listener.gap("subscription", lost)
+        if lost is not None:
+            listener.gap(*lost)
         self._send_commands()
 
     def _gap(self, listener: Listener, sid: int, seq: int) -> None:

@@ -30,6 +30,7 @@ class Command(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class _Channel:
+    name: str
     wanted: frozenset[str] | None = frozenset()
     """None: no market filter. Empty: not wanted."""
     sid: int | None = None
@@ -63,11 +64,11 @@ class Subscriptions:
 
     def want(self, channel: str, tickers: frozenset[str] | None) -> None:
         """What the channel should deliver: these markets, None for all, empty for nothing."""
-        self._channels.setdefault(channel, _Channel()).wanted = tickers
+        self._channels.setdefault(channel, _Channel(channel)).wanted = tickers
 
     def reset(self) -> None:
         """A new connection: nothing is subscribed, ids and sids begin again."""
-        self._channels = {name: _Channel(wanted=old.wanted) for name, old in self._channels.items()}
+        self._channels = {name: _Channel(name, old.wanted) for name, old in self._channels.items()}
         self._by_sid.clear()
         self._early.clear()
         self._last_id = 0
@@ -75,24 +76,24 @@ class Subscriptions:
     def commands(self, now_ns: int) -> list[Command]:
         """What must be sent now to come closer to what is wanted. Counts as sent once returned."""
         made = []
-        for name, channel in self._channels.items():
+        for channel in self._channels.values():
             if channel.pending or now_ns < channel.since_ns:
                 continue
-            if command := self._next(name, channel, now_ns):
+            if command := self._next(channel, now_ns):
                 made.append(command)
             if channel.missing and not channel.snapshot_ns and channel.sid is not None:
                 channel.snapshot_ns = now_ns
-                tickers = sorted(channel.missing)
-                made.append(self._command("get_snapshot", name, tickers, sids=[channel.sid], market_tickers=tickers))
+                some = sorted(channel.missing)
+                made.append(self._command("get_snapshot", channel.name, some, sids=[channel.sid], market_tickers=some))
         return made
 
-    def acknowledge(self, frame: Control, now_ns: int) -> frozenset[str]:
-        """Apply a reply. Returns the markets whose data is no longer continuous (a subscription ended)."""
+    def acknowledge(self, frame: Control, now_ns: int) -> tuple[str, frozenset[str]] | None:
+        """Apply a reply. Returns channel and markets of a subscription that ended with it."""
         channel = self._by_sid.get(frame.sid)
         if frame.id:
             channel = next((c for c in self._channels.values() if c.pending == frame.id), channel)
         if channel is None:
-            return frozenset()
+            return None
         answered = bool(frame.id) and channel.pending == frame.id
         if answered:
             channel.pending, channel.since_ns = 0, 0
@@ -101,12 +102,12 @@ class Subscriptions:
         if isinstance(frame, Unsubscribed):
             return self._ended(channel)
         if not answered:
-            return frozenset()
+            return None
         if isinstance(frame, Subscribed) or channel.sid is None:
             self._bind(channel, frame.msg.sid if isinstance(frame, Subscribed) else frame.sid)
         tickers = frame.tickers if isinstance(frame, Ok) else None
         channel.listed = channel.asked if tickers is None else tickers
-        return frozenset()
+        return None
 
     def in_order(self, sid: int, seq: int) -> bool:
         """Count one numbered message, replies included; False when some are missing or the count began again."""
@@ -119,11 +120,13 @@ class Subscriptions:
         return expected is None or seq == expected
 
     def gap(self, sid: int) -> tuple[str, frozenset[str]]:
-        """Channel and markets of a sid whose sequence broke; books get new snapshots from the next `commands`."""
-        name, channel = next((n, c) for n, c in self._channels.items() if c.sid == sid)
-        if name == BOOKS:
+        """Channel and markets of a sid that lost a message; books get new snapshots from the next `commands`."""
+        channel = self._by_sid.get(sid)
+        if channel is None:
+            return "unknown", frozenset()
+        if channel.name == BOOKS:
             self.resync(channel.listed)
-        return name, channel.listed
+        return channel.name, channel.listed
 
     def resync(self, tickers: frozenset[str]) -> None:
         """Ask for fresh snapshots of these books."""
@@ -152,41 +155,34 @@ class Subscriptions:
         """Channel -> number of markets (0 where there is no filter), of what is acknowledged."""
         return {name: len(c.listed) for name, c in self._channels.items() if c.sid is not None}
 
-    def _next(self, name: str, channel: _Channel, now_ns: int) -> Command | None:
+    def _next(self, channel: _Channel, now_ns: int) -> Command | None:
         wanted = channel.wanted or frozenset()
         if channel.sid is None:
             if not wanted and channel.wanted is not None:
                 return None
-            params: dict[str, Any] = {"channels": [name]}
+            params: dict[str, Any] = {"channels": [channel.name]}
             if wanted:
                 params["market_tickers"] = sorted(wanted)
-            if name == BOOKS:
+            if channel.name == BOOKS:
                 params["use_yes_price"] = True
-            elif name == "ticker":
+            elif channel.name == "ticker":
                 params["send_initial_snapshot"] = True
-            return self._pend(channel, wanted, now_ns, "subscribe", name, sorted(wanted), **params)
+            return self._pend(channel, wanted, now_ns, "subscribe", sorted(wanted), **params)
         if channel.restart or (channel.wanted is not None and not wanted):
-            return self._pend(channel, frozenset(), now_ns, "unsubscribe", name, [], sids=[channel.sid])
+            return self._pend(channel, frozenset(), now_ns, "unsubscribe", [], sids=[channel.sid])
         for action, tickers, after in (
             ("add_markets", wanted - channel.listed, channel.listed | wanted),
             ("delete_markets", channel.listed - wanted, channel.listed & wanted),
         ):
             if tickers:
                 some = sorted(tickers)
-                return self._pend(channel, after, now_ns, action, name, some, sids=[channel.sid], market_tickers=some)
+                return self._pend(channel, after, now_ns, action, some, sids=[channel.sid], market_tickers=some)
         return None
 
     def _pend(
-        self,
-        channel: _Channel,
-        after: frozenset[str],
-        now_ns: int,
-        verb: str,
-        name: str,
-        told: list[str],
-        **params: Any,
+        self, channel: _Channel, after: frozenset[str], now_ns: int, verb: str, told: list[str], **params: Any
     ) -> Command:
-        command = self._command(verb, name, told, **params)
+        command = self._command(verb, channel.name, told, **params)
         channel.pending, channel.asked, channel.since_ns = command.id, after, now_ns
         return command
 
@@ -201,18 +197,20 @@ class Subscriptions:
     def _bind(self, channel: _Channel, sid: int) -> None:
         """A first sequence number of a book must be 1; other channels may begin anywhere."""
         channel.sid = sid
-        first = 0 if channel is self._channels.get(BOOKS) else None
+        first = 0 if channel.name == BOOKS else None
         channel.last_seq = self._early.pop(sid, first)
         self._by_sid[sid] = channel
 
-    def _failed(self, channel: _Channel, frame: Error, answered: bool, now_ns: int) -> frozenset[str]:
+    def _failed(
+        self, channel: _Channel, frame: Error, answered: bool, now_ns: int
+    ) -> tuple[str, frozenset[str]] | None:
         """A refused command is tried again later; a terminal error ends the subscription."""
         channel.since_ns = now_ns + (RETRY_NS if answered else _SECOND)
-        return self._ended(channel) if frame.msg.code in TERMINAL_ERRORS else frozenset()
+        return self._ended(channel) if frame.msg.code in TERMINAL_ERRORS else None
 
-    def _ended(self, channel: _Channel) -> frozenset[str]:
+    def _ended(self, channel: _Channel) -> tuple[str, frozenset[str]]:
         lost = channel.listed
         if channel.sid is not None:
             self._by_sid.pop(channel.sid, None)
         channel.drop()
-        return lost
+        return channel.name, lost

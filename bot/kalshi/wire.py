@@ -33,13 +33,28 @@ class _Prices(dict[str, Price]):
     """Decimal string -> price, remembered: the same few thousand strings come again and again."""
 
     def __missing__(self, text: str) -> Price:
-        price = parse_price(text)
+        price = _exact(parse_price, text)
         if len(self) < 20_000:
             self[text] = price
         return price
 
 
+def _exact(parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise WireError(str(error)) from None
+
+
 prices = _Prices()
+
+
+def to_count(text: str) -> Count:
+    return _exact(parse_count, text)
+
+
+def to_money(text: str) -> Money:
+    return _exact(parse_money, text)
 
 
 def reader(type_: type[Wire]) -> Callable[[bytes], Wire]:
@@ -53,14 +68,6 @@ def reader(type_: type[Wire]) -> Callable[[bytes], Wire]:
             raise WireError(f"{type_.__name__}: {error}") from None
 
     return read
-
-
-def converted(convert: Callable[[Wire], T], items: Iterable[Wire]) -> list[T]:
-    """Each item in core types; WireError when one has a malformed number."""
-    try:
-        return [convert(item) for item in items]
-    except ValueError as error:
-        raise WireError(str(error)) from None
 
 
 def epoch_ms(moment: datetime | None) -> int:
@@ -118,12 +125,12 @@ class WireBooks(msgspec.Struct):
 
 
 def yes_levels(pairs: Iterable[tuple[str, str]] | None) -> list[Level]:
-    return [(prices[price], parse_count(count)) for price, count in pairs or ()]
+    return [(prices[price], to_count(count)) for price, count in pairs or ()]
 
 
 def no_levels(pairs: Iterable[tuple[str, str]] | None) -> list[Level]:
     """Bids for NO as the YES asks that they are."""
-    return [(complement(prices[price]), parse_count(count)) for price, count in pairs or ()]
+    return [(complement(prices[price]), to_count(count)) for price, count in pairs or ()]
 
 
 def book_levels(book: WireBook) -> tuple[list[Level], list[Level]]:
@@ -140,7 +147,7 @@ class WireRange(msgspec.Struct):
 def grid(ranges: Iterable[WireRange]) -> PriceGrid:
     bands = sorted((prices[r.start], prices[r.end], prices[r.step]) for r in ranges)
     if not bands or any(step <= 0 for _, _, step in bands):
-        raise ValueError("price_ranges: none, or a step that is not above zero")
+        raise WireError("price_ranges: none, or a step that is not above zero")
     return PriceGrid(tuple(Band(*band) for band in bands))
 
 
@@ -250,14 +257,14 @@ def market(m: WireMarket, event: WireEvent, series: WireSeries, start_ms: int | 
         fee_multiplier=series.fee_multiplier if multiplier is None else multiplier,
         exchange_index=m.exchange_index,
         exclusive=event.mutually_exclusive,
-        volume_24h=parse_count(m.volume_24h_fp),
+        volume_24h=to_count(m.volume_24h_fp),
         result=m.result,
     )
 
 
 def market_quote(m: WireMarket, received_ns: int) -> Quote:
     """The top of the book as a market object states it. It carries no time of its own."""
-    bid_size, ask_size = parse_count(m.yes_bid_size_fp), parse_count(m.yes_ask_size_fp)
+    bid_size, ask_size = to_count(m.yes_bid_size_fp), to_count(m.yes_ask_size_fp)
     bid, ask = tradable(prices[m.yes_bid_dollars], bid_size), tradable(prices[m.yes_ask_dollars], ask_size)
     return Quote(
         ticker=m.ticker,
@@ -298,9 +305,9 @@ def order(o: WireOrder) -> VenueOrder:
         ticker=o.ticker,
         side=o.book_side,
         price=prices[o.yes_price_dollars],
-        initial=parse_count(o.initial_count_fp),
-        filled=parse_count(o.fill_count_fp),
-        remaining=parse_count(o.remaining_count_fp),
+        initial=to_count(o.initial_count_fp),
+        filled=to_count(o.fill_count_fp),
+        remaining=to_count(o.remaining_count_fp),
         status=o.status,
         created_ms=created_ms,
         updated_ms=epoch_ms(o.last_update_time) or created_ms,
@@ -333,8 +340,8 @@ def fill(f: WireFill) -> VenueFill:
         ticker=f.ticker,
         side=f.book_side,
         price=prices[f.yes_price_dollars],
-        count=parse_count(f.count_fp),
-        fee=parse_money(f.fee_cost),
+        count=to_count(f.count_fp),
+        fee=to_money(f.fee_cost),
         is_taker=f.is_taker,
         at_ms=epoch_ms(f.created_time) or f.ts * 1000,
     )
@@ -356,10 +363,10 @@ class PositionsPage(msgspec.Struct):
 def position(p: WirePosition) -> VenuePosition:
     return VenuePosition(
         ticker=p.ticker,
-        count=parse_count(p.position_fp),
-        cost=parse_money(p.market_exposure_dollars),
-        realized=parse_money(p.realized_pnl_dollars),
-        fees=parse_money(p.fees_paid_dollars),
+        count=to_count(p.position_fp),
+        cost=to_money(p.market_exposure_dollars),
+        realized=to_money(p.realized_pnl_dollars),
+        fees=to_money(p.fees_paid_dollars),
     )
 
 
@@ -384,9 +391,9 @@ def settlement(s: WireSettlement) -> Settlement:
         ticker=s.ticker,
         result=s.market_result,
         revenue=Money(s.revenue * CENT),
-        fee=parse_money(s.fee_cost),
-        yes_count=parse_count(s.yes_count_fp),
-        no_count=parse_count(s.no_count_fp),
+        fee=to_money(s.fee_cost),
+        yes_count=to_count(s.yes_count_fp),
+        no_count=to_count(s.no_count_fp),
         settled_ms=epoch_ms(s.settled_time),
     )
 

@@ -401,12 +401,12 @@ def test_recorded_market_objects_convert(recorded):
 
 def test_recorded_account_objects_convert(recorded):
     data = json.loads(unpacked(recorded("kalshi_rest_202608/portfolio_fills_redacted.json.gz")))["payload"]
-    fills = wire.converted(wire.fill, wire.reader(wire.FillsPage)(json.dumps(data).encode()).fills)
+    fills = [wire.fill(f) for f in wire.reader(wire.FillsPage)(json.dumps(data).encode()).fills]
     assert fills
     assert all(f.at_ms > 1_780_000_000_000 for f in fills)
     data = json.loads(unpacked(recorded("kalshi_rest_202608/portfolio_settlements_redacted.json.gz")))["payload"]
     page = wire.reader(wire.SettlementsPage)(json.dumps(data).encode())
-    assert len(wire.converted(wire.settlement, page.settlements)) == len(data["settlements"])
+    assert len([wire.settlement(s) for s in page.settlements]) == len(data["settlements"])
     books = json.loads(unpacked(recorded("kalshi_rest_202608/combo_orderbooks.json.gz")))
     page = wire.reader(wire.WireBooks)(json.dumps({"orderbooks": books}).encode())
     assert wire.book_levels(page.orderbooks[0]) == ([], [(1880, 36900)])
