@@ -32,6 +32,8 @@ LARGEST_BATCH = 100
 IDLE_S = 0.5
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0
+SAID_AFTER = 3
+"""Failures in a row before the operator hears of it; one that the next try mends is no news."""
 SCHEMA_RETRY_S = 60.0
 SETUP = "See docs/supabase.md."
 
@@ -99,6 +101,7 @@ class SupabaseDelivery:
         self._last_ok_ms: int | None = None
         self._last_error = ""
         self._last_error_ms: int | None = None
+        self._said: tuple[State, str] | None = None
         self._stopping = False
 
     def status(self) -> DeliveryStatus:
@@ -177,8 +180,9 @@ class SupabaseDelivery:
         self._failures = 0
         self._held.pop(table.name, None)
         self._last_ok_ms = int(self._clock() * 1000)
-        before, self._state = self._state, "schema" if self._held else "ok"
-        if self._state == "ok" and before not in ("ok", "starting"):
+        self._state = "schema" if self._held else "ok"
+        if self._state == "ok" and self._said is not None:
+            self._said = None
             self._log(Notice("info", "supabase_ok", "Supabase: delivering again"))
 
     def _not_taken(self, table: Table, batch: Batch, failure: Failure) -> float:
@@ -211,15 +215,15 @@ class SupabaseDelivery:
         if failure.kind == "key":
             self._note("key", failure.text, "alarm")
             return SCHEMA_RETRY_S
-        self._note("retrying", failure.text, "warning")
+        self._note("retrying", failure.text, "warning", say=self._failures == SAID_AFTER)
         longest = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(self._failures - 1, 10))
         return max(longest * self._chance.uniform(0.5, 1.0), failure.retry_after_s or 0.0)
 
-    def _note(self, state: State, text: str, level: Literal["warning", "alarm"]) -> None:
-        """Say a change of state or reason once, not at every try."""
-        said = (self._state, self._last_error) == (state, text)
+    def _note(self, state: State, text: str, level: Literal["warning", "alarm"], say: bool = True) -> None:
+        """Keep the reason for the page, and say what was not said last."""
         self._state, self._last_error, self._last_error_ms = state, text, int(self._clock() * 1000)
-        if not said:
+        if say and self._said != (state, text):
+            self._said = (state, text)
             self._log(Notice(level, f"supabase_{state}", f"Supabase: {text}"))
 
     def _ask(self, call: Callable[[], Any]) -> list[dict[str, Any]] | Failure:

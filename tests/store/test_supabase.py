@@ -161,7 +161,7 @@ def test_with_faults_every_row_arrives_once(
     assert differences(tmp_path, gateway) == []
     counts = gateway.counts()
     assert all(counts.get(name, 0) >= 1 for name in faults), counts
-    assert {notice.code for notice in said} == {"supabase_retrying", "supabase_ok"}
+    assert len(faults) > 1 or said == [], "what the next try mends is no news"
     assert sender.status().state == "ok" and sender.status().last_error
 
 
@@ -371,6 +371,7 @@ def test_nobody_there_is_retried_with_growing_pauses(tmp_path: Path) -> None:
     assert time.monotonic() - began < 6, "the client retried by itself"
     assert all(0.5 * 2**n <= pause <= 2**n for n, pause in enumerate(pauses[:6]))
     assert max(pauses) <= 60
+    assert [notice.code for notice in said] == ["supabase_retrying"]
     assert (sender.status().state, sender.status().waiting) == ("retrying", 1)
     history.close()
 
