@@ -1,5 +1,5 @@
 """The web application, as gunicorn serves it: `gunicorn wsgi:app`. Importing it never starts the bot."""
 
-from web import create_app
+from bot.build import application
 
-app = create_app()
+app = application()

@@ -30,6 +30,10 @@ def note(text):
     with open("notes", "a") as file:
         file.write(f"{os.getpid()} {text}\\n")
 
+def application():
+    from web import create_app
+    return create_app()
+
 def preflight(environ):
     settings = Settings.load(environ, Path(".env"))
     settings.make_data_dir()
