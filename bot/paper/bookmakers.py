@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
-from bot.paper.contest import Contest, Outcome
+from bot.paper.contest import Contest, Outcome, between
 from bot.paper.teams import LEAGUES
 
 
@@ -129,13 +129,8 @@ def _seen(game: Contest, ms: int) -> tuple[float, float] | None:
 
 
 def _opinion(outcomes: list[Outcome], mean: float, left: float, lean: float) -> list[float]:
-    deviation = math.sqrt(max(left, 1e-9))
-    chances = [_between((o.low - mean) / deviation, (o.high - mean) / deviation) for o in outcomes]
+    chances = [between(outcome.low, outcome.high, mean, left) for outcome in outcomes]
     first = min(max(chances[0], 1e-6), 1 - 1e-6)
     leaning = 1 / (1 + (1 - first) / first * math.exp(-lean))
     rest = (1 - leaning) / (1 - first)
     return [leaning, *(chance * rest for chance in chances[1:])]
-
-
-def _between(low: float, high: float) -> float:
-    return 0.5 * (math.erfc(-high / math.sqrt(2)) - math.erfc(-low / math.sqrt(2)))

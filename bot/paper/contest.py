@@ -59,11 +59,8 @@ class Path(msgspec.Struct):
 
     def chance(self, low: float, high: float, ms: int, bias: float = 0.0) -> float:
         """The probability that the final number lies in (low, high]."""
-        deviation = math.sqrt(self.left(ms))
-        if deviation == 0.0:
-            return 1.0 if low < self.mean <= high else 0.0
-        mean = self.mean + bias * deviation
-        return _below((high - mean) / deviation) - _below((low - mean) / deviation)
+        left = self.left(ms)
+        return between(low, high, self.mean + bias * math.sqrt(left), left)
 
 
 class Outcome(msgspec.Struct):
@@ -127,5 +124,9 @@ def mean_for(chance: float, low: float = 0.0) -> float:
     return low + NormalDist().inv_cdf(chance)
 
 
-def _below(z: float) -> float:
-    return 0.5 * math.erfc(-z / math.sqrt(2.0))
+def between(low: float, high: float, mean: float, variance: float) -> float:
+    """The probability that a normal number lies in (low, high]."""
+    if variance <= 0:
+        return 1.0 if low < mean <= high else 0.0
+    scale = math.sqrt(2 * variance)
+    return 0.5 * (math.erfc((mean - high) / scale) - math.erfc((mean - low) / scale))
