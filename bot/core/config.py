@@ -61,7 +61,7 @@ _SHOW: dict[Kind, Callable[[int], str]] = {
 RISK: tuple[Param, ...] = (
     Param("max_order_cost", "money", 25_000_000, 1_000_000, 10_000_000_000, "most one entry may cost, fee included"),
     Param("max_market_exposure", "money", 50_000_000, 1_000_000, 10_000_000_000, "most at risk in one market"),
-    Param("max_event_exposure", "money", 50_000_000, 1_000_000, 10_000_000_000, "most at risk in one event"),
+    Param("max_event_exposure", "money", 25_000_000, 1_000_000, 10_000_000_000, "most at risk in one event"),
     Param("max_total_exposure", "money", 300_000_000, 1_000_000, 100_000_000_000, "most at risk in all"),
     Param("max_open_trades", "number", 10, 1, 500, "trades open at once"),
     Param(

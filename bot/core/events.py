@@ -2,6 +2,7 @@
 
 import msgspec
 
+from bot.core.config import Config
 from bot.core.trades import ExitPlan
 from bot.core.units import Count, Money, Price
 from bot.core.venue import (
@@ -18,10 +19,14 @@ from bot.core.venue import (
 
 
 class Boot(msgspec.Struct, frozen=True):
-    """This process took over. `boot` seeds its ids and is unique for ever (os.urandom when live)."""
+    """This process took over. `boot` seeds its ids and is unique for ever (os.urandom when live).
+
+    `defaults` supplies parameters that the journaled settings do not have yet.
+    """
 
     at_ms: int
     boot: str
+    defaults: Config
 
 
 class Tick(msgspec.Struct, frozen=True):

@@ -193,7 +193,10 @@ def _after_order(turn: Turn, order: Order, exit_wait_ms: int = 0) -> None:
             retry = turn.at_ms + exit_wait_ms
             turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, retry))
             turn.do(Wake(retry, trade.ticker))
-        exiting.drive(turn, trade)
+        if trade.exit_kind == "target" and trade.state is TradeState.EXITING and not order.outstanding():
+            turn.move_trade(trade, "stood_down")  # the next tick says whether the target still holds, or the stop
+        else:
+            exiting.drive(turn, trade)
 
 
 def close(turn: Turn, trade: Trade) -> None:

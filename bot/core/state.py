@@ -131,7 +131,9 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             trade = state.trades[fact.trade_id]
             trade.state = trades.TRANSITIONS[trade.state, "exit_fired"]
             trade.exit_kind, trade.exit_trigger = fact.kind, fact.trigger
-            trade.exit_fired_ms, trade.exit_retry_ms = fact.at_ms, 0
+            trade.exit_fired_ms = fact.at_ms
+            if fact.kind != "target":
+                trade.exit_retry_ms = 0
         case f.ExitAttempted():
             trade = state.trades[fact.trade_id]
             trade.exit_attempt, trade.exit_retry_ms = fact.attempt, fact.retry_ms

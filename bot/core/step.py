@@ -3,9 +3,9 @@
 import msgspec
 
 from bot.core import accounting, commands, entering, events, exiting, replies
-from bot.core.config import Param
+from bot.core.config import Config, Param
 from bot.core.effects import ResolveOrder
-from bot.core.facts import Booted
+from bot.core.facts import Booted, ConfigChanged, ModeChanged
 from bot.core.orders import OrderState
 from bot.core.state import TradingState
 from bot.core.turn import Turn
@@ -19,8 +19,25 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 def step(state: TradingState, event: events.Event, rules: Rules) -> Turn:
-    """Decide one event. The returned turn holds the facts (already folded into `state`), the effects and the answer."""
+    """Decide one event. The returned turn holds the facts (already folded into `state`), the effects and the answer.
+
+    A defect of ours stops entries, loudly, and leaves exits running; what was decided before it stands.
+    """
     turn = Turn(state, event.at_ms)
+    try:
+        _decide(turn, event, rules)
+    except Exception as defect:  # the one place where our own bugs become state (DESIGN.md section 3)
+        what = f"defect on {type(event).__name__}: {type(defect).__name__}: {defect}"
+        turn.defect = defect
+        if state.mode == "RUNNING":
+            turn.record(ModeChanged(turn.at_ms, "PAUSED", what, "system"))
+        turn.note("alarm", "defect", what)
+        if turn.answer is None:
+            turn.refuse("defect", what)
+    return turn
+
+
+def _decide(turn: Turn, event: events.Event, rules: Rules) -> None:
     match event:
         case events.Tick():
             exiting.tick(turn, event)
@@ -48,12 +65,21 @@ def step(state: TradingState, event: events.Event, rules: Rules) -> Turn:
             commands.command(turn, event, rules.strategy_params)
         case events.Boot():
             _boot(turn, event)
-    return turn
 
 
 def _boot(turn: Turn, event: events.Boot) -> None:
     """Take over the journal: what may have been sent is UNKNOWN and looked up; every open trade is armed at once."""
+    state = turn.state
+    if state.facts == 0:
+        turn.record(ConfigChanged(turn.at_ms, state.config))
+        turn.record(ModeChanged(turn.at_ms, state.mode, state.mode_reason, state.mode_actor))
     turn.record(Booted(turn.at_ms, event.boot))
+    merged = Config(
+        state.config.version + 1, "upgrade", event.defaults.risk | state.config.risk,
+        event.defaults.strategy | state.config.strategy,
+    )  # fmt: skip
+    if (merged.risk, merged.strategy) != (state.config.risk, state.config.strategy):
+        turn.record(ConfigChanged(turn.at_ms, merged))
     for order in turn.state.orders.values():
         if order.state in (OrderState.INTENT, OrderState.SENDING):
             turn.move_order(order, "lost", reason="the program restarted")

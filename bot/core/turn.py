@@ -28,6 +28,7 @@ class Turn:
         self.facts: list[Fact] = []
         self.effects: list[Effect] = []
         self.answer: Answer | None = None
+        self.defect: Exception | None = None
 
     def record(self, fact: Fact) -> None:
         fold(self.state, fact)

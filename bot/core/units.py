@@ -54,8 +54,8 @@ def _scaled(text: str, places: int) -> int:
     if not isinstance(text, str):
         raise ValueError(f"expected a decimal string, got {text!r}")
     negative = text.startswith("-")
-    whole, _, fraction = (text[1:] if negative else text).partition(".")
-    if not (whole + fraction).isascii() or not whole.isdigit() or (fraction and not fraction.isdigit()):
+    whole, point, fraction = (text[1:] if negative else text).partition(".")
+    if not text.isascii() or not whole.isdigit() or (point and not fraction.isdigit()):
         raise ValueError(f"expected a decimal string, got {text!r}")
     if fraction[places:].strip("0"):
         raise ValueError(f"{text!r} is finer than {places} decimal places")

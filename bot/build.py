@@ -1,0 +1,252 @@
+"""The composition root: settings in, the wired program out. The only place that knows every part and every mode."""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import gevent
+from flask import Flask
+
+from bot import paper_process
+from bot.core import facts
+from bot.core.state import TradingState, fold, load, new_state, state_hash
+from bot.kalshi.orders import KalshiOrders
+from bot.kalshi.rest import KalshiReads, ReadFailed
+from bot.kalshi.sign import KeyProblem, Signer, load_key
+from bot.kalshi.stream import Stream
+from bot.market_data import MarketData
+from bot.odds.client import OddsClient
+from bot.paper_process import PaperProblem, Venue
+from bot.run.bot import Bot, default_config
+from bot.run.desk import Desk
+from bot.run.door import now_ms
+from bot.run.executor import Executor, WriteBudget
+from bot.run.lease import FileLease
+from bot.run.odds_feed import OddsFeed
+from bot.settings import Settings
+from bot.store.history import History
+from bot.store.journal import Journal
+from bot.store.sqlite import StoreError
+from bot.strategy.favourites import Favourites
+from web import WebSecrets, create_app
+
+ENV_FILE = Path(".env")
+ODDS_INTERVAL_S = 300.0
+PAPER_ODDS_INTERVAL_S = 20.0
+LEASE_POLL_S = 0.5
+
+log = logging.getLogger("Tickstop")
+
+
+class StartError(RuntimeError):
+    """The program cannot start; the text says why and what to do."""
+
+
+class Program:
+    """What runs in this process: the lease, and while it is held the bot. `stop` ends both."""
+
+    def __init__(self, app: Flask, desk: Desk, settings: Settings) -> None:
+        self.settings = settings
+        self._app = app
+        self._desk = desk
+        self._lease = FileLease(settings.data_dir, _holder())
+        self._stopping = False
+
+    def start(self) -> None:
+        """Take the lease and trade, else serve as a standby until the lease is free. Raises StartError."""
+        if self._lease.acquire():
+            self._lead()
+        else:
+            self._desk.standby_reason = f"another process trades here: {self._lease.holder()}"
+            log.warning("standby: %s", self._desk.standby_reason)
+            gevent.spawn(self._wait_for_lease)
+
+    def stop(self, timeout_s: float) -> None:
+        self._stopping = True
+        self._app.extensions["tickstop"].stream.close()
+        if self._desk.bot is not None:
+            self._desk.bot.stop(timeout_s)
+        if self._lease.held and _own_paper(self.settings):
+            paper_process.end(self.settings.data_dir / "paper")
+        self._lease.release()
+
+    def _wait_for_lease(self) -> None:
+        while not self._stopping:
+            gevent.sleep(LEASE_POLL_S)
+            if self._lease.acquire():
+                return self._lead()
+        return None
+
+    def _lead(self) -> None:
+        stream = self._app.extensions["tickstop"].stream
+        bot, replayed = build(self.settings, publish=lambda: stream.publish_page(self._desk.page()))
+        bot.run(replayed)
+        self._desk.bot = bot
+        _print_way_in(self._app, self.settings)
+
+
+def preflight(environ: Mapping[str, str]) -> Settings:
+    """What can be known to be wrong before anything starts. Raises SettingsError or StartError."""
+    settings = Settings.load(environ, ENV_FILE)
+    settings.make_data_dir()
+    if not _own_paper(settings):
+        _signer(_given_venue(settings), settings)
+    return settings
+
+
+def application() -> Flask:
+    """The web application. No bot runs yet; `start` does that, in the worker."""
+    settings = Settings.load(os.environ, ENV_FILE)
+    _log_to_stderr(settings)
+    desk = Desk(settings.mode)
+    secrets = WebSecrets(
+        admin_password=settings.admin_password.reveal() if settings.admin_password else None,
+        api_token=settings.api_token.reveal() if settings.api_token else None,
+        loopback=settings.local_only,
+        session_file=settings.data_dir / "sessions.json",
+    )
+    redis_url = settings.redis_url.reveal() if settings.redis_url else None
+    app = create_app(desk, secrets=secrets, redis_url=redis_url, trusted_hops=settings.trusted_proxy_hops)
+    app.extensions["desk"] = desk
+    return app
+
+
+def start(app: Flask, settings: Settings) -> Program:
+    """Start the bot in this process, or stand by for the one that holds the lease. Raises StartError."""
+    program = Program(app, app.extensions["desk"], settings)
+    program.start()
+    return program
+
+
+def build(settings: Settings, publish: object) -> tuple[Bot, list[facts.Fact]]:
+    """Wire one bot over its restored state; also the facts replayed after the snapshot. Raises StartError."""
+    venue = _venue(settings)
+    signer = _signer(venue, settings)
+    rest_log, order_log, ws_log = (
+        logging.getLogger(name).info for name in ("KalshiReads", "Executor", "WebSocketClient")
+    )
+    reads = KalshiReads(venue.rest, signer, log=rest_log)
+    refill, capacity = _write_limits(reads)
+    strategy = Favourites()
+    state, journal, replayed = _restore(settings, strategy)
+    history = History(settings.data_dir / "history.db", settings.mode)
+    history.open()
+    bot_box: list[Bot] = []
+    orders = KalshiOrders(venue.rest, signer, on_sent=lambda o, ns: bot_box[0].on_sent(o, ns), log=order_log)
+    stream = Stream(venue.ws, signer, log=ws_log, first_delay_s=settings.websocket_reconnect_delay)
+    market_data = MarketData(
+        reads, stream, settings,
+        on_tick=lambda quote: bot_box[0].on_tick(quote),
+        on_account=lambda news: bot_box[0].on_account(news),
+        on_lifecycle=lambda change: bot_box[0].on_lifecycle(change),
+        log=ws_log,
+    )  # fmt: skip
+    bot = Bot(
+        settings, state, boot=os.urandom(6).hex(), account=venue.key_id, journal=journal, history=history, reads=reads,
+        orders=orders, executor=Executor(WriteBudget(refill, capacity)), market_data=market_data,
+        odds=_odds(settings, venue), strategy=strategy, publish=publish,
+    )  # fmt: skip
+    bot_box.append(bot)
+    return bot, replayed
+
+
+def _own_paper(settings: Settings) -> bool:
+    """Whether we start the paper exchange ourselves."""
+    return settings.mode == "paper" and not settings.kalshi_api_url
+
+
+def _venue(settings: Settings) -> Venue:
+    if not _own_paper(settings):
+        return _given_venue(settings)
+    arguments = ["--port", str(settings.paper_port), "--world", settings.paper_world,
+                 "--seed", str(settings.paper_seed), "--speed", str(settings.paper_speed)]  # fmt: skip
+    try:
+        return paper_process.ensure(settings.data_dir / "paper", arguments)
+    except PaperProblem as problem:
+        raise StartError(str(problem)) from problem
+
+
+def _given_venue(settings: Settings) -> Venue:
+    return Venue(settings.kalshi_api_url, settings.kalshi_ws_url, settings.odds_api_url, settings.kalshi_key_id, "")
+
+
+def _signer(venue: Venue, settings: Settings) -> Signer:
+    """The key as given: the paper exchange's own file, else KALSHI_PRIVATE_KEY or KALSHI_PRIVATE_KEY_PATH."""
+    text = (
+        settings.kalshi_private_key.reveal() if settings.kalshi_private_key else str(settings.kalshi_private_key_path)
+    )
+    try:
+        return Signer(venue.key_id, load_key(venue.private_key_path or text))
+    except KeyProblem as problem:
+        raise StartError(str(problem)) from problem
+
+
+def _write_limits(reads: KalshiReads) -> tuple[float, float]:
+    """The account's write budget; also the first signed call, so a wrong key is found here."""
+    try:
+        limits = reads.account_limits()
+    except ReadFailed as failure:
+        if failure.status in (401, 403):
+            raise StartError(
+                f"Kalshi refuses the key ({failure}); check KALSHI_KEY_ID, the private key and MODE."
+            ) from None
+        log.warning("account limits could not be read (%s): assuming the smallest tier", failure)
+        return 100.0, 100.0
+    return float(limits.write_refill), float(limits.write_capacity)
+
+
+def _restore(settings: Settings, strategy: Favourites) -> tuple[TradingState, Journal, list[facts.Fact]]:
+    """Latest snapshot plus replay, checked by hash. A journal that cannot be trusted is never skipped: StartError."""
+    notices = logging.getLogger("Journal")
+    journal = Journal(
+        settings.data_dir / f"journal-{settings.mode}.db",
+        lambda error, waiting: notices.error("not written, %d records wait: %s", waiting, error),
+    )
+    try:
+        journal.open()
+        loaded = journal.load()
+        mode: facts.TradingMode = "RUNNING" if settings.mode == "paper" else "PAUSED"
+        if loaded.snapshot is None:
+            state = new_state(default_config(strategy), mode, now_ms())
+        else:
+            state = load(loaded.snapshot)
+            if state_hash(state) != loaded.snapshot_hash:
+                raise StoreError(
+                    f"the snapshot in {settings.data_dir} has another hash than recorded; keep the file and report it"
+                )
+        replayed = [facts.decode(record) for _, record in loaded.records]
+        for fact in replayed:
+            fold(state, fact)
+    except (StoreError, ValueError, KeyError) as error:
+        raise StartError(f"The journal cannot be used: {error}") from error
+    notices.info("restored %d facts, %d of them replayed", state.facts, len(replayed))
+    return state, journal, replayed
+
+
+def _odds(settings: Settings, venue: Venue) -> OddsFeed:
+    paper = _own_paper(settings) and not settings.odds_api_key
+    key = "paper" if paper else settings.odds_api_key.reveal() if settings.odds_api_key else ""
+    url = venue.odds if paper else settings.odds_api_url
+    client = OddsClient(url, key) if key and url else None
+    return OddsFeed(client, PAPER_ODDS_INTERVAL_S if paper else ODDS_INTERVAL_S, now_ms)
+
+
+def _holder() -> str:
+    place = os.environ.get("DYNO") or os.environ.get("RENDER_INSTANCE_ID") or os.uname().nodename
+    return f"{place} pid {os.getpid()}"
+
+
+def _print_way_in(app: Flask, settings: Settings) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{settings.port}"
+    if settings.admin_password is None and settings.local_only:
+        print(f"\nTickstop ({settings.mode}) is at {app.extensions['tickstop'].login_link(url)}\n", flush=True)
+    else:
+        print(f"\nTickstop ({settings.mode}) is at {url}\n", flush=True)
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)-15s %(message)s")
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    logging.getLogger("prices").setLevel(logging.INFO if settings.verbose else logging.WARNING)

@@ -1,0 +1,64 @@
+"""Reads the account: the full reading for reconciliation, and the look-up of one unknown order."""
+
+from collections.abc import Callable
+
+from bot.core.events import AccountRead, FillSeen, OrderResolved
+from bot.core.state import TradingState
+from bot.core.venue import Market
+from bot.kalshi.rest import KalshiReads
+
+OVERLAP_MS = 60_000
+"""Each reading of fills and settlements reaches back this far before the last one."""
+
+BASELINE_MS = 3_600_000
+"""The first reading looks back this far for ids that must never be booked."""
+
+SIGNATURE_MS = 30_000
+"""An order is absent only in listings fresher than its request's signature could still be accepted (DESIGN.md 2.2)."""
+
+
+def read_account(reads: KalshiReads, state: TradingState, clock_ms: Callable[[], int]) -> AccountRead:
+    """One complete reading. ReadFailed when any part of it failed: then nothing is concluded."""
+    started = clock_ms()
+    since = started - BASELINE_MS if state.cash is None else min(state.read_ms, started) - OVERLAP_MS
+    fills = reads.fills(min_ts=since // 1000)
+    resting = reads.orders(status="resting")
+    settlements = reads.settlements(min_ts=since // 1000)
+    positions = reads.positions()
+    balance = reads.balance()
+    markets: dict[str, Market] = {}
+    if state.cash is None:
+        for position in positions:
+            if position.count:
+                markets[position.ticker] = reads.market(position.ticker)[0]
+    return AccountRead(
+        clock_ms(),
+        started,
+        tuple(resting),
+        tuple(sorted(fills, key=lambda x: (x.at_ms, x.trade_id))),
+        tuple(positions),
+        balance,
+        tuple(sorted(settlements, key=lambda x: (x.settled_ms, x.ticker))),
+        markets,
+    )
+
+
+def look_up(
+    reads: KalshiReads, client_order_id: str, ticker: str, sent_ms: int, clock_ms: Callable[[], int]
+) -> list[FillSeen | OrderResolved]:
+    """What became of one order: its fills first, then its description; absent only by the rule above.
+
+    ReadFailed when a listing could not be read completely: the order stays unknown.
+    """
+    fresh_ms = reads.user_data_timestamp()
+    since = sent_ms - OVERLAP_MS
+    found = next(
+        (o for o in reads.orders(ticker=ticker, min_ts=since // 1000) if o.client_order_id == client_order_id), None
+    )
+    if found is None:
+        return [OrderResolved(clock_ms(), client_order_id, None, fresh_ms >= sent_ms + SIGNATURE_MS)]
+    events: list[FillSeen | OrderResolved] = [OrderResolved(clock_ms(), client_order_id, found, False)]
+    if found.filled:
+        fills = reads.fills(min_ts=since // 1000, ticker=ticker)
+        events += [FillSeen(clock_ms(), fill) for fill in fills if fill.order_id == found.order_id]
+    return events

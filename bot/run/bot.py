@@ -1,0 +1,362 @@
+"""The running bot: its loops and greenlets around the door. Wired by bot/build.py; starts, trades, stops."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+from bot.core import facts as f
+from bot.core.config import RISK, Config, defaults
+from bot.core.effects import CancelOrder, Notice, PlaceOrder, ResolveOrder, Wake
+from bot.core.events import (
+    Boot,
+    CancelReplied,
+    Command,
+    CreateReplied,
+    FillSeen,
+    MarketChange,
+    OrderSeen,
+    Propose,
+    Sending,
+    Sweep,
+    Tick,
+)
+from bot.core.state import TradingState, dump, state_hash
+from bot.core.step import Rules
+from bot.core.turn import Answer, Turn
+from bot.core.venue import NotSent, Quote, VenueFill, VenueOrder, VenuePosition
+from bot.kalshi.orders import KalshiOrders
+from bot.kalshi.rest import KalshiReads, ReadFailed
+from bot.market_data import MarketData
+from bot.run.account import look_up, read_account
+from bot.run.door import Door, now_ms, sends_exit
+from bot.run.executor import Executor, Job
+from bot.run.history_rows import equity_row, rows_of
+from bot.run.loops import HubLag, Loop
+from bot.run.notices import Notices, Spread
+from bot.run.odds_feed import OddsFeed
+from bot.run.strategy_pass import StrategyPass, worth_watching
+from bot.settings import Settings
+from bot.store import rows
+from bot.store.history import History
+from bot.store.journal import Journal
+from bot.strategy.contract import Strategy
+
+SNAPSHOT_S = 300
+EQUITY_MS = 60_000
+WATCHED = 40
+"""Candidates subscribed beside held markets."""
+
+log = logging.getLogger("Tickstop")
+
+
+def default_config(strategy: Strategy) -> Config:
+    """The settings in force until somebody changes them."""
+    return Config(1, "default", defaults(RISK), defaults(strategy.params))
+
+
+class Bot:
+    """One account, one journal. `run` starts everything; `stop` gates entries, flushes and ends."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: TradingState,
+        *,
+        boot: str,
+        account: str,
+        journal: Journal,
+        history: History,
+        reads: KalshiReads,
+        orders: KalshiOrders,
+        executor: Executor,
+        market_data: MarketData,
+        odds: OddsFeed,
+        strategy: Strategy,
+        publish: Callable[[], None],
+    ) -> None:
+        self.settings = settings
+        self.boot = boot
+        self._defaults = default_config(strategy)
+        self.account = account
+        self.started_ms = now_ms()
+        self.journal = journal
+        self.history = history
+        self.reads = reads
+        self.orders = orders
+        self.executor = executor
+        self.market_data = market_data
+        self.odds = odds
+        self.strategy = strategy
+        self.notices = Notices(boot)
+        self.latency = Spread()
+        self.sent_orders = 0
+        self.hub_lag = HubLag()
+        self.reconcile_error = ""
+        self.reconciled_at_ms = 0
+        self.exchange_seen_ms = 0
+        self._ticks_ns: dict[str, int] = {}
+        self._equity_ms = 0
+        self._stopping = False
+        self._greenlets: list[gevent.Greenlet] = []
+        rules = Rules(strategy.params, round(settings.reconcile_interval * 1000))
+        self.door = Door(
+            state, rules, journal, executor,
+            on_work=self._pump, on_facts=self._on_facts, on_notice=self.notices.add, on_wake=self._on_wake,
+            on_reconcile=lambda: self.loops["Reconciler"].wake(),
+        )  # fmt: skip
+        self.passes = StrategyPass(
+            strategy, market_data, odds.refresh, self._propose, lambda: self.door.state,
+            lambda decided: self._put(decided), now_ms,
+        )  # fmt: skip
+        self.loops: dict[str, Loop] = {}
+        for name, interval_s, work in (
+            ("StopLossMonitor", settings.stop_loss_check_interval, self._sweep),
+            ("Reconciler", settings.reconcile_interval, self._reconcile),
+            ("StrategyLoop", settings.strategy_loop_interval, self._strategy),
+            ("MarketData", settings.market_poll_interval, self._discover),
+            ("UIUpdate", settings.ui_update_interval, publish),
+            ("Upkeep", 1.0, self._upkeep),
+            ("Snapshot", SNAPSHOT_S, self._snapshot),
+        ):
+            self.loops[name] = Loop(name, interval_s, work, self._on_crash)
+
+    @property
+    def state(self) -> TradingState:
+        return self.door.state
+
+    # life
+
+    def run(self, replayed: list[f.Fact]) -> None:
+        """Start everything: journal and stops first, then the feeds, then the loops. Returns at once."""
+        spawn = self._spawn
+        spawn(self.journal.pump)
+        spawn(self.history.pump)
+        self._put(rows_of(self.state, replayed, self.door.seq))
+        turn = self.door.handle(Boot(now_ms(), self.boot, self._defaults))
+        armed = sum(isinstance(e, Notice) and e.code == "armed" for e in turn.effects)
+        log.info("boot %s: %d open trades armed", self.boot, armed)
+        self._follow()
+        spawn(self.hub_lag.run)
+        spawn(self.loops["StopLossMonitor"].run)
+        if self.settings.websocket_enabled:
+            spawn(self.market_data.stream.run)
+        for name in ("MarketData", "Reconciler", "UIUpdate", "Upkeep"):
+            spawn(self.loops[name].run)
+        gevent.spawn_later(SNAPSHOT_S, lambda: spawn(self.loops["Snapshot"].run))
+        spawn(self._first_pass)
+
+    def stop(self, timeout_s: float) -> None:
+        """Gate entries, cancel resting ones, let replies arrive, journal the rest, close. Idempotent."""
+        if self._stopping:
+            return
+        self._stopping = True
+        log.info("stopping: entries are off, stops keep working for up to %g s", timeout_s)
+        for name in ("StrategyLoop", "MarketData", "Snapshot"):
+            self.loops[name].stop()
+        for client_order_id in self.executor.drop_entries():
+            self.door.handle(CreateReplied(now_ms(), client_order_id, NotSent("the program is stopping")))
+        for order in list(self.state.orders.values()):
+            if order.purpose == "entry" and order.live() and order.order_id:
+                self.executor.submit(CancelOrder(order.client_order_id, order.order_id, order.ticker), self.door.seq)
+        self._pump()
+        with gevent.Timeout(timeout_s, False):
+            while any(o.state in ("sending", "intent") for o in self.state.orders.values()) or self.executor.waiting():
+                gevent.sleep(0.02)
+        for loop in self.loops.values():
+            loop.stop()
+        self.market_data.stream.stop()
+        self.journal.snapshot(self.door.seq, dump(self.state), state_hash(self.state))
+        if not self.journal.close():
+            log.error("the journal could not be written completely: see the errors above")
+        self.history.close()
+        gevent.killall(self._greenlets, block=False)
+        self.orders.close()
+        log.info("stopped")
+
+    def _spawn(self, work: Callable[[], Any]) -> None:
+        self._greenlets.append(gevent.spawn(work))
+
+    def _first_pass(self) -> None:
+        """The strategy starts as soon as there is something to decide on, then keeps its rate."""
+        deadline = now_ms() + round(self.settings.strategy_loop_interval * 1000)
+        while now_ms() < deadline and not (self.state.reconciled_ms and self.market_data.snapshot().markets):
+            gevent.sleep(0.05)
+        self.loops["StrategyLoop"].run()
+
+    # what arrives
+
+    def on_tick(self, quote: Quote) -> None:
+        """From the stream, for each change of a market's top of book. The hot path."""
+        if quote.ticker not in self.state.live_trade:
+            return
+        turn = self.door.handle(Tick(now_ms(), quote))
+        if sends_exit(turn):
+            gevent.sleep(0)  # the exit's greenlet runs now, not after the rest of the frames
+
+    def on_account(self, news: VenueFill | VenueOrder | VenuePosition) -> None:
+        if isinstance(news, VenueFill):
+            self.door.handle(FillSeen(now_ms(), news))
+        elif isinstance(news, VenueOrder):
+            self.door.handle(OrderSeen(now_ms(), news))
+
+    def on_lifecycle(self, change: MarketChange) -> None:
+        self.door.handle(change)
+        if change.status in ("determined", "finalized"):
+            self.loops["Reconciler"].wake()
+
+    def on_connect(self) -> None:
+        """The stream is up again: what it missed is read at once."""
+        if self.loops:
+            self.loops["Reconciler"].wake()
+
+    def on_sent(self, client_order_id: str, sent_ns: int) -> None:
+        """The kernel has taken an order's bytes."""
+        self.sent_orders += 1
+        tick_ns = self._ticks_ns.pop(client_order_id, 0)
+        if tick_ns:
+            self.latency.add((sent_ns - tick_ns) / 1000)
+
+    # the operator
+
+    def command(self, verb: str, args: dict[str, object], actor: str, request_id: str) -> Answer:
+        """Decide a command now; its audit row is written with the answer."""
+        quotes = {t: q for t in self.state.live_trade if (q := self.market_data.quote(t)) is not None}
+        turn = self.door.handle(Command(now_ms(), verb, actor, args, quotes))
+        answer = turn.answer
+        assert answer is not None, "a command is always answered"
+        result = f"{'accepted' if answer.ok else 'refused'}: {answer.text}"
+        self._put([rows.Audit(f"{self.boot}-{request_id}", now_ms(), actor, verb, args, result)])
+        self.loops["UIUpdate"].wake()
+        return answer
+
+    # loops
+
+    def _sweep(self) -> None:
+        self._obey_halt_file()
+        tickers = self.state.live_trade
+        self.door.handle(Sweep(now_ms(), {t: self.market_data.quote(t) for t in tickers}))
+        late = now_ms() - 2_000
+        if any(o.outstanding() and not o.live() and o.changed_ms < late for o in self.state.orders.values()):
+            self.loops["Reconciler"].wake()
+        self._pump()
+
+    def _reconcile(self) -> None:
+        try:
+            event = read_account(self.reads, self.state, now_ms)
+        except ReadFailed as failure:
+            self.reconcile_error = str(failure)
+            logging.getLogger("Reconciler").warning("not reconciled: %s", failure)
+            return
+        self.reconcile_error = ""
+        self.exchange_seen_ms = now_ms()
+        self.door.handle(event)
+        self.reconciled_at_ms = now_ms()
+        self._follow()
+        if now_ms() - self._equity_ms >= EQUITY_MS:
+            self._equity_ms = now_ms()
+            self._put([equity_row(self.state, dict(self.market_data.snapshot().quotes), self._equity_ms)])
+
+    def _strategy(self) -> None:
+        self.passes.run()
+        self._follow()
+
+    def _discover(self) -> None:
+        self.market_data.discover()
+        self.exchange_seen_ms = now_ms()
+        for ticker in list(self.state.live_trade):
+            market = self.market_data.snapshot().markets.get(ticker)
+            if market is not None:
+                self.door.handle(MarketChange(now_ms(), ticker, market.status, market.result))
+        self._follow()
+
+    def _upkeep(self) -> None:
+        """Headers signed ahead, warm connections, and one read for held markets that were quiet too long."""
+        self.orders.create_headers.refresh()
+        self.orders.keep_warm()
+        self.market_data.confirm_stale()
+
+    def _snapshot(self) -> None:
+        """History first: what a snapshot covers is never derived again after a restart."""
+        seq, blob, digest = self.door.seq, dump(self.state), state_hash(self.state)
+        if self.history.wait(self._put([]), 30.0):
+            self.journal.snapshot(seq, blob, digest)
+
+    # what the door asks for
+
+    def _pump(self) -> None:
+        """Start every job that may start; each in its own greenlet, so that no reply holds another job."""
+        while (job := self.executor.ready(self.journal.durable_seq, now_ms())) is not None:
+            gevent.spawn(self._perform, job)
+        if self.executor.waiting():
+            gevent.spawn(self._pump_when_durable, self.door.seq)
+
+    def _pump_when_durable(self, seq: int) -> None:
+        if self.journal.wait(seq, 2.0):
+            while (job := self.executor.ready(self.journal.durable_seq, now_ms())) is not None:
+                gevent.spawn(self._perform, job)
+
+    def _perform(self, job: Job) -> None:
+        handle = self.door.handle
+        if isinstance(job, PlaceOrder):
+            if job.tick_ns:
+                self._ticks_ns[job.client_order_id] = job.tick_ns
+            handle(Sending(now_ms(), job.client_order_id))
+            outcome = self.orders.create(job)
+            handle(CreateReplied(now_ms(), job.client_order_id, outcome))
+        elif isinstance(job, CancelOrder):
+            handle(CancelReplied(now_ms(), job.client_order_id, self.orders.cancel(job)))
+        else:
+            self._look_up(job)
+
+    def _look_up(self, job: ResolveOrder) -> None:
+        try:
+            for event in look_up(self.reads, job.client_order_id, job.ticker, job.sent_ms, now_ms):
+                self.door.handle(event)
+        except ReadFailed as failure:
+            log.warning("look-up of %s failed, it stays unknown: %s", job.client_order_id, failure)
+        finally:
+            self.executor.looked_up(job.client_order_id)
+
+    def _propose(self, event: Propose) -> Turn:
+        return self.door.handle(event)
+
+    def _on_facts(self, facts: list[f.Fact], seq: int) -> None:
+        self._put(rows_of(self.state, facts, seq))
+        if any(isinstance(x, f.FillBooked | f.TradeMoved | f.TradeOpened) for x in facts):
+            gevent.spawn(self._follow)
+            if self.loops:
+                self.loops["UIUpdate"].wake()
+
+    def _on_wake(self, wake: Wake) -> None:
+        gevent.spawn_later(max(wake.at_ms - now_ms(), 0) / 1000, self._woken, wake.ticker)
+
+    def _woken(self, ticker: str) -> None:
+        self.door.handle(Sweep(now_ms(), {ticker: self.market_data.quote(ticker)}))
+
+    def _on_crash(self, name: str, error: str) -> None:
+        self.notices.add(Notice("alarm", "loop_crashed", f"{name}: {error}"))
+
+    def _put(self, changed: list[rows.Row]) -> int:
+        return self.history.put(*changed)
+
+    def _follow(self) -> None:
+        """Subscriptions follow positions and candidates."""
+        state = self.state
+        held = {t for t, p in state.positions.items() if p.count} | set(state.live_trade)
+        quotes = self.market_data.snapshot().quotes
+        self.market_data.follow(frozenset(held), worth_watching(self.passes.verdicts, quotes, WATCHED))
+
+    def _obey_halt_file(self) -> None:
+        """`bot kill` writes DATA_DIR/halt; obeyed once and then removed."""
+        path: Path = self.settings.data_dir / "halt"
+        if path.exists():
+            try:
+                reason = str(json.loads(path.read_text()).get("reason", "bot kill"))
+            except (OSError, ValueError):
+                reason = "bot kill"
+            self.command("kill", {}, f"command line ({reason})", f"halt-{now_ms()}")
+            path.unlink(missing_ok=True)

@@ -1,0 +1,174 @@
+"""The desk: the small front that web sees. Reads views, takes commands; while no bot runs here it says so."""
+
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from bot.core import config
+from bot.core.units import format_count, format_money, format_price
+from bot.run import page
+from bot.run.bot import Bot
+from bot.run.door import now_ms
+
+Dict = dict[str, Any]
+
+_HISTORY = {"fills": "fills", "trades": "trades", "decisions": "decisions", "settlements": "settlements",
+            "equity": "equity", "audit": "audit"}  # fmt: skip
+_SCALES = {"_e4": format_price, "_e2": format_count, "_e6": format_money}
+
+
+class Desk:
+    """One per process. `bot` is None before the start and while another process holds the lease."""
+
+    def __init__(self, mode: str) -> None:
+        self.bot: Bot | None = None
+        self.standby_reason = "starting"
+        self._mode = mode
+        self._since_ms = now_ms()
+
+    def page(self) -> Dict:
+        if self.bot is not None:
+            return page.page(self.bot)
+        empty: Dict = {name: {} for name in ("money", "positions", "orders", "markets", "log", "trades")}
+        return {"meta": self._meta(), "status": self._standby(), **empty}
+
+    def listing(self, name: str, limit: int, cursor: str | None, filters: dict[str, str]) -> Dict:
+        if self.bot is None:
+            return {"items": [], "next_cursor": None}
+        if name in _HISTORY:
+            wanted: dict[str, Any] = {k: int(v) if k.endswith("_ms") else v for k, v in filters.items()}
+            rows, after = self.bot.history.page(_HISTORY[name], limit, cursor, wanted)
+            return {"items": [shown(row) for row in rows], "next_cursor": after}
+        collection = {"opportunities": "markets", "events": "log"}.get(name, name)
+        items = list(self.page()[collection].values())
+        if name == "opportunities":
+            items = [i for i in items if i["verdict"] != "no"]
+        if name == "events":
+            items.reverse()
+        items = [i for i in items if all(str(i.get(k)) == v for k, v in filters.items())]
+        first = _offset(cursor)
+        after = str(first + limit) if first + limit < len(items) else None
+        return {"items": items[first : first + limit], "next_cursor": after}
+
+    def view(self, name: str) -> Dict:
+        bot = self.bot
+        if name == "meta":
+            return page.meta(bot) if bot else self._meta()
+        if name == "status":
+            return page.status(bot) if bot else self._standby()
+        if name == "health":
+            ok, detail = self.ready()
+            return {"ready": ok, **detail}
+        if bot is None:
+            return {"state": "STANDBY", "reason": self.standby_reason}
+        if name == "performance":
+            return {
+                "money": page.money(bot, bot.market_data.snapshot().quotes),
+                "baseline": format_money(bot.state.baseline),
+            }
+        if name == "risk":
+            limits = config.shown(bot.state.config, bot.strategy.params)["risk"]
+            return {"limits": limits, "money": page.money(bot, bot.market_data.snapshot().quotes)}
+        return config.shown(bot.state.config, bot.strategy.params)
+
+    def command(self, verb: str, args: dict[str, Any], actor: str, request_id: str) -> Dict:
+        if self.bot is None:
+            return {"result": "refused", "code": "standby", "detail": self.standby_reason, "state": "STANDBY"}
+        answer = self.bot.command(verb, args, actor, request_id)
+        result = "accepted" if answer.ok else "refused"
+        return {"result": result, "code": answer.code, "detail": answer.text, "state": self.bot.state.mode}
+
+    def metrics(self) -> bytes:
+        registry = CollectorRegistry()
+        for name, text, value in self._figures():
+            Gauge(f"tickstop_{name}", text, registry=registry).set(value)
+        return bytes(generate_latest(registry))
+
+    def alive(self) -> bool:
+        """The stop sweep ran lately: the process is up and its hub turns."""
+        if self.bot is None:
+            return True
+        loop = self.bot.loops["StopLossMonitor"]
+        return now_ms() - loop.last_run_ms < 5_000 + loop.interval_s * 1000
+
+    def ready(self) -> tuple[bool, Dict]:
+        bot = self.bot
+        if bot is None:
+            return False, {"reason": self.standby_reason}
+        checks = {
+            "reconciled": bot.state.reconciled_ms > 0 and not bot.reconcile_error,
+            "stream": bot.market_data.stream.connected or not bot.settings.websocket_enabled,
+            "journal": bot.journal.healthy,
+            "history": bot.history.healthy,
+            "loops": self.alive(),
+        }
+        return all(checks.values()), {"checks": checks}
+
+    def _figures(self) -> list[tuple[str, str, float]]:
+        bot = self.bot
+        if bot is None:
+            return [("up", "1 while the bot trades in this process", 0)]
+        state, figures = bot.state, bot.market_data.stream.stats
+        money = page.money(bot, bot.market_data.snapshot().quotes)
+        return [
+            ("up", "1 while the bot trades in this process", 1),
+            ("entries_enabled", "1 while entries may be opened", state.mode == "RUNNING"),
+            ("open_trades", "Trades that are live", len(state.live_trade)),
+            ("orders_sent_total", "Orders whose bytes left", bot.sent_orders),
+            ("tick_to_send_p50_seconds", "Tick received to exit order sent, median", bot.latency.at(0.5) / 1e6),
+            (
+                "tick_to_send_p99_seconds",
+                "Tick received to exit order sent, 99th percentile",
+                bot.latency.at(0.99) / 1e6,
+            ),
+            ("hub_lag_p99_seconds", "Lateness of a 10 ms sleep, 99th percentile", bot.hub_lag.p99_ms() / 1e3),
+            ("ws_frames_total", "WebSocket frames received", figures.frames),
+            ("ws_gaps_total", "Sequence gaps", figures.gaps),
+            ("ws_connects_total", "Connections made", figures.connects),
+            (
+                "reconciliation_age_seconds",
+                "Since the last full reconciliation",
+                (now_ms() - state.reconciled_ms) / 1e3,
+            ),
+            ("differences", "Differences between our books and the exchange's", len(state.findings)),
+            ("alarms_total", "Alarms raised", bot.notices.alarms),
+            ("journal_waiting", "Journal records not yet durable", bot.journal.commits.waiting),
+            *((f"{name}_dollars", f"{name} in dollars", float(value)) for name, value in money.items()),
+        ]
+
+    def _meta(self) -> Dict:
+        from bot import __version__
+
+        return {"version": __version__, "boot": "", "mode": self._mode, "started_ms": self._since_ms, "account": ""}
+
+    def _standby(self) -> Dict:
+        return {
+            "state": "STANDBY",
+            "reason": self.standby_reason,
+            "since_ms": self._since_ms,
+            "entries": False,
+            "exits": False,
+            "server_ms": now_ms(),
+            "loops": {},
+        }
+
+
+def shown(row: msgspec.Struct) -> Dict:
+    """A history row as the API gives it: scaled integers become decimal strings under their plain names."""
+    out: Dict = {}
+    for name, value in msgspec.structs.asdict(row).items():
+        scale = next((s for s in _SCALES if name.endswith(s)), None)
+        if scale is None:
+            out[name] = value
+        else:
+            out[name.removesuffix(scale)] = None if value is None else _SCALES[scale](value)
+    return out
+
+
+def _offset(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not cursor.isdigit():
+        raise ValueError(f"cursor {cursor!r} is not one of ours")
+    return int(cursor)

@@ -1,0 +1,78 @@
+"""The one door to the core: events in, facts to the journal, effects to the executor, notices to whoever shows them."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from bot.core.effects import Notice, PlaceOrder, Reconcile, Wake
+from bot.core.events import Event
+from bot.core.facts import Fact, encode
+from bot.core.state import TradingState
+from bot.core.step import Rules, step
+from bot.core.turn import Turn
+from bot.run.executor import Executor
+from bot.store.journal import Journal
+
+log = logging.getLogger("Tickstop")
+
+
+class Door:
+    """Single owner of the TradingState. `handle` never yields, so a turn is atomic and needs no lock."""
+
+    def __init__(
+        self,
+        state: TradingState,
+        rules: Rules,
+        journal: Journal,
+        executor: Executor,
+        *,
+        on_work: Callable[[], None],
+        on_facts: Callable[[list[Fact], int], None],
+        on_notice: Callable[[Notice], None],
+        on_wake: Callable[[Wake], None],
+        on_reconcile: Callable[[], None],
+    ) -> None:
+        self.state = state
+        self.rules = rules
+        self._journal = journal
+        self._executor = executor
+        self._on_work = on_work
+        self._on_facts = on_facts
+        self._on_notice = on_notice
+        self._on_wake = on_wake
+        self._on_reconcile = on_reconcile
+        self.seq = journal.last_seq
+
+    def handle(self, event: Event) -> Turn:
+        """Decide one event, record its facts, and hand its effects on."""
+        turn = step(self.state, event, self.rules)
+        if turn.defect is not None:
+            log.error("defect in the core", exc_info=turn.defect)
+        if turn.facts:
+            self.seq = self._journal.append([encode(fact) for fact in turn.facts])
+        work = False
+        for effect in turn.effects:
+            match effect:
+                case Notice():
+                    self._on_notice(effect)
+                case Wake():
+                    self._on_wake(effect)
+                case Reconcile():
+                    self._on_reconcile()
+                case _:
+                    self._executor.submit(effect, self.seq)
+                    work = True
+        if work:
+            self._on_work()
+        if turn.facts:
+            self._on_facts(turn.facts, self.seq)
+        return turn
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def sends_exit(turn: Turn) -> bool:
+    """Whether this turn handed an exit order to the executor."""
+    return any(isinstance(e, PlaceOrder) and e.purpose == "exit" for e in turn.effects)

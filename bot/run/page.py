@@ -1,0 +1,236 @@
+"""The page as data: everything a person sees, read from state and snapshot without touching either."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.core import risk
+from bot.core.orders import Order
+from bot.core.positions import mark_value
+from bot.core.trades import Trade, break_even, exit_quote
+from bot.core.units import ONE, format_count, format_money, format_price
+from bot.core.venue import Market, Quote
+from bot.run.bot import Bot
+from bot.run.door import now_ms
+from bot.strategy.contract import Fair
+
+Dict = dict[str, Any]
+
+
+def page(bot: Bot) -> Dict:
+    """Collections of keyed values; prices, money and counts as decimal strings, times as integer ms."""
+    snapshot = bot.market_data.snapshot()
+    quotes = snapshot.quotes
+    return {
+        "meta": meta(bot),
+        "status": status(bot),
+        "money": money(bot, quotes),
+        "positions": positions(bot, quotes),
+        "orders": {o.client_order_id: order(o) for o in bot.state.orders.values() if o.live() or o.outstanding()},
+        "markets": {t: market(bot, m, quotes.get(t)) for t, m in snapshot.markets.items()},
+        "log": {n["id"]: n for n in list(bot.notices.kept)[-200:]},
+        "trades": {t.id: trade(t) for t in bot.state.trades.values() if not t.live() and t.entered},
+    }
+
+
+def meta(bot: Bot) -> Dict:
+    from bot import __version__
+
+    return {
+        "version": __version__,
+        "boot": bot.boot,
+        "mode": bot.settings.mode,
+        "started_ms": bot.started_ms,
+        "account": bot.account,
+        "strategy": bot.strategy.name,
+        "rules_version": bot.state.config.version,
+    }
+
+
+def status(bot: Bot) -> Dict:
+    state, stream = bot.state, bot.market_data.stream
+    figures = stream.stats
+    loops = {name: loop.shown() for name, loop in bot.loops.items()}
+    loops["WebSocketClient"] = {
+        "interval_s": 0,
+        "last_run_ms": figures.last_bytes_ns // 1_000_000,
+        "duration_ms": 0,
+        "runs": figures.connects,
+        "overruns": 0,
+        "crashes": 0,
+        "late_ms": 0,
+        "error": "" if stream.connected or not bot.settings.websocket_enabled else "not connected",
+    }
+    return {
+        "state": state.mode,
+        "reason": state.mode_reason,
+        "since_ms": state.mode_since_ms,
+        "entries": state.mode == "RUNNING" and not state.findings.get("cash:account"),
+        "exits": True,
+        "server_ms": now_ms(),
+        "loops": loops,
+        "stream": {
+            "connected": stream.connected,
+            "since_ms": figures.connected_since_ns // 1_000_000,
+            "reconnects": max(figures.connects - 1, 0),
+            "gaps": figures.gaps,
+            "frames": figures.frames,
+            "lag_ms": figures.lag_ms,
+        },
+        "exchange": {"reachable": not bot.reconcile_error, "checked_ms": bot.exchange_seen_ms},
+        "odds": {"state": bot.odds.state, "updated_ms": bot.odds.updated_ms, "remaining": bot.odds.remaining},
+        "store": bot.store_status(),
+        "reconciliation": {
+            "ok": not state.findings and not bot.reconcile_error and state.reconciled_ms > 0,
+            "at_ms": state.reconciled_ms,
+            "error": bot.reconcile_error,
+            "differences": [
+                {"kind": x.kind, "ticker": x.key, "ours": _figure(x.kind, x.ours), "theirs": _figure(x.kind, x.theirs)}
+                for x in state.findings.values()
+            ],
+        },
+        "latency_us": bot.latency.shown(),
+        "hub_lag_ms": {"p99": round(bot.hub_lag.p99_ms(), 2), "worst": round(bot.hub_lag.worst_ms, 2)},
+    }
+
+
+def _figure(kind: str, value: int) -> str:
+    return format_money(value) if kind == "cash" else format_count(value)
+
+
+def money(bot: Bot, quotes: Mapping[str, Quote]) -> Dict:
+    state = bot.state
+    cost = sum(p.cost for p in state.positions.values())
+    value = sum(
+        p.cost if (mark := mark_value(p, quotes.get(p.ticker))) is None else mark for p in state.positions.values()
+    )
+    cash = state.cash or 0
+    today = now_ms() // 86_400_000 == state.day
+    return {
+        "cash": format_money(cash),
+        "reserved": format_money(risk.reserved(state)),
+        "exposure": format_money(sum(risk.exposure(state).values())),
+        "equity": format_money(cash + value),
+        "realized": format_money(state.realized),
+        "unrealized": format_money(value - cost),
+        "fees": format_money(state.fees),
+        "day_pnl": format_money((state.day_realized if today else 0) + value - cost),
+    }
+
+
+def positions(bot: Bot, quotes: Mapping[str, Quote]) -> Dict:
+    rows: Dict = {}
+    for position in bot.state.positions.values():
+        if position.count == 0:
+            continue
+        held = bot.state.trade_at(position.ticker)
+        quote = quotes.get(position.ticker)
+        long = position.count > 0
+        seen = exit_quote("bid" if long else "ask", quote) if quote else None
+        mark = mark_value(position, quote)
+        plan = held.plan if held else None
+        known = held.market if held else bot.market_data.snapshot().markets.get(position.ticker)
+        rows[position.ticker] = {
+            "ticker": position.ticker,
+            "title": _title(known, position.ticker),
+            "side": "YES" if long else "NO",
+            "count": format_count(abs(position.count)),
+            "entry_price": format_price(position.cost // abs(position.count)),
+            "mark": _held_price(seen, long),
+            "mark_source": quote.source if quote else None,
+            "mark_ms": quote.received_ns // 1_000_000 if quote else None,
+            "stop": _held_price(plan.stop if plan else None, long),
+            "target": _held_price(plan.target if plan else None, long),
+            "time_exit_ms": plan.time_exit_ms if plan else None,
+            "cost": format_money(position.cost),
+            "fees": format_money(position.fees),
+            "unrealized": None if mark is None else format_money(mark - position.cost),
+            "break_even": _held_price(break_even(held) if held else None, long),
+            "state": str(held.state) if held else "external",
+            "strategy": held.strategy if held else "",
+            "opened_ms": held.opened_ms if held else None,
+            "protected": bool(plan and (plan.stop or plan.time_exit_ms)),
+        }
+    return rows
+
+
+def order(o: Order) -> Dict:
+    return {
+        "client_order_id": o.client_order_id,
+        "order_id": o.order_id,
+        "trade_id": o.trade_id,
+        "ticker": o.ticker,
+        "side": o.side,
+        "price": format_price(o.price),
+        "count": format_count(o.count),
+        "filled": format_count(max(o.filled, o.booked)),
+        "state": str(o.state),
+        "purpose": o.purpose,
+        "reason": o.reason,
+        "created_ms": o.created_ms,
+    }
+
+
+def market(bot: Bot, m: Market, quote: Quote | None) -> Dict:
+    verdict = bot.passes.verdicts.get(m.ticker)
+    fair = bot.passes.fair.get(m.ticker)
+    action = "held" if m.ticker in bot.state.live_trade else verdict.action if verdict else "candidate"
+    return {
+        "ticker": m.ticker,
+        "title": _title(m, m.ticker),
+        "event_ticker": m.event_ticker,
+        "category": m.category,
+        "status": m.status,
+        "bid": format_price(quote.bid) if quote and quote.bid is not None else None,
+        "ask": format_price(quote.ask) if quote and quote.ask is not None else None,
+        "bid_size": format_count(quote.bid_size) if quote else None,
+        "ask_size": format_count(quote.ask_size) if quote else None,
+        "source": quote.source if quote else None,
+        "last_ms": quote.received_ns // 1_000_000 if quote else None,
+        "volume_24h": format_count(m.volume_24h),
+        "start_ms": m.start_ms,
+        "end_ms": m.end_ms,
+        "verdict": {"entered": "traded", "held": "held", "refused": "candidate", "candidate": "candidate"}.get(
+            action, "no"
+        ),
+        "reason": verdict.reason if verdict else "not_judged_yet",
+        "detail": verdict.detail if verdict else "",
+        "consensus": consensus(fair) if fair else None,
+    }
+
+
+def consensus(fair: Fair) -> Dict:
+    return {
+        "probability": round(fair.probability, 4),
+        "books": fair.books,
+        "dispersion": round(fair.dispersion, 4),
+        "method": fair.method,
+        "updated_ms": fair.updated_ms,
+    }
+
+
+def trade(t: Trade) -> Dict:
+    long = t.side == "bid"
+    return {
+        "id": t.id,
+        "ticker": t.ticker,
+        "title": _title(t.market, t.ticker),
+        "side": "YES" if long else "NO",
+        "count": format_count(t.entered),
+        "entry_price": format_price(t.entry_cost // t.entered),
+        "exit_price": format_price(t.exit_proceeds // t.exited) if t.exited else None,
+        "exit_kind": t.exit_kind,
+        "pnl": format_money(t.pnl()),
+        "fees": format_money(t.fees),
+        "opened_ms": t.opened_ms,
+        "closed_ms": t.closed_ms,
+        "reason": t.reason,
+    }
+
+
+def _held_price(price: int | None, long: bool) -> str | None:
+    """A YES price in the terms of the side held."""
+    return None if price is None else format_price(price if long else ONE - price)
+
+
+def _title(m: Market | None, ticker: str) -> str:
+    return ticker if m is None else f"{m.title} · {m.yes_title}" if m.yes_title not in m.title else m.title

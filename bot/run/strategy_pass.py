@@ -1,0 +1,115 @@
+"""One strategy pass: collect fresh data, then decide every market, then propose; each verdict keeps its reason."""
+
+import logging
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from bot.core.events import Proposal, Propose
+from bot.core.state import TradingState
+from bot.core.turn import Turn
+from bot.core.venue import Market, Quote
+from bot.market_data import MarketData, Snapshot
+from bot.store import rows
+from bot.strategy.contract import Fair, Sight, Skip, Strategy
+
+log = logging.getLogger("StrategyLoop")
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What the last pass said of one market. `action` is entered, held, refused or skipped."""
+
+    action: str
+    reason: str
+    detail: str
+    at_ms: int
+    rules_version: int
+
+
+class StrategyPass:
+    """Runs one strategy over the snapshot. The newest verdict of each market stays in `verdicts`."""
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        market_data: MarketData,
+        refresh_odds: Callable[[Mapping[str, Market]], Mapping[str, Fair]],
+        handle: Callable[[Propose], Turn],
+        state: Callable[[], TradingState],
+        put: Callable[[list[rows.Row]], None],
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self.verdicts: dict[str, Verdict] = {}
+        self.fair: Mapping[str, Fair] = {}
+        self.passes = 0
+        self._strategy = strategy
+        self._market_data = market_data
+        self._refresh_odds = refresh_odds
+        self._handle = handle
+        self._state = state
+        self._put = put
+        self._clock_ms = clock_ms
+
+    def run(self) -> None:
+        """Kalshi's and the bookmakers' data first, then all decisions on that one picture."""
+        snapshot = self._market_data.snapshot()
+        self.fair = self._refresh_odds(snapshot.markets)
+        snapshot = self._market_data.snapshot()
+        self.passes += 1
+        verdicts = {ticker: self._judge(market, snapshot) for ticker, market in snapshot.markets.items()}
+        self.verdicts = verdicts
+        self._put([self._row(ticker, verdict, snapshot) for ticker, verdict in verdicts.items()])
+        entered = [t for t, v in verdicts.items() if v.action == "entered"]
+        log.info("pass %d: %d markets, %d entered %s", self.passes, len(verdicts), len(entered), " ".join(entered))
+
+    def _judge(self, market: Market, snapshot: Snapshot) -> Verdict:
+        state, now = self._state(), self._clock_ms()
+        version = state.config.version
+        quote: Quote | None = snapshot.quotes.get(market.ticker)
+        if market.ticker in state.live_trade:
+            return Verdict("held", "market_owned", "a trade is live here", now, version)
+        sight = Sight(market, quote, self.fair.get(market.ticker), now)
+        decision: Proposal | Skip = self._strategy.decide(sight, state.config.strategy)
+        if isinstance(decision, Skip):
+            return Verdict("skipped", decision.reason, decision.detail, now, version)
+        assert quote is not None, "a strategy proposes on a quote"
+        answer = self._handle(Propose(now, decision, quote)).answer
+        assert answer is not None, "a proposal is always answered"
+        if answer.ok:
+            return Verdict("entered", "entered", decision.reason, now, version)
+        return Verdict("refused", answer.code, answer.text, now, version)
+
+    def _row(self, ticker: str, verdict: Verdict, snapshot: Snapshot) -> rows.Decision:
+        quote, fair = snapshot.quotes.get(ticker), self.fair.get(ticker)
+        numbers: dict[str, object] = {"detail": verdict.detail}
+        if quote is not None:
+            numbers |= {
+                "bid_e4": quote.bid,
+                "ask_e4": quote.ask,
+                "quote_age_ms": verdict.at_ms - quote.received_ns // 1_000_000,
+                "quote_source": quote.source,
+            }
+        if fair is not None:
+            numbers |= {
+                "consensus": fair.probability,
+                "books": fair.books,
+                "odds_age_ms": verdict.at_ms - fair.updated_ms,
+            }
+        pass_id = f"{self._state().boot}-{self.passes}"
+        return rows.Decision(
+            f"{pass_id}-{ticker}", pass_id, verdict.at_ms, ticker, verdict.action, verdict.reason,
+            f"{self._strategy.name} v{verdict.rules_version}", numbers,
+        )  # fmt: skip
+
+
+def worth_watching(verdicts: Mapping[str, Verdict], quotes: Mapping[str, Quote], most: int) -> tuple[str, ...]:
+    """The markets to subscribe besides held ones: those nearest to being favoured first."""
+
+    def distance(ticker: str) -> int:
+        quote = quotes.get(ticker)
+        if quote is None or quote.bid is None or quote.ask is None:
+            return 10_000
+        return 10_000 - abs(quote.bid + quote.ask - 10_000)
+
+    near = sorted(verdicts, key=lambda t: (verdicts[t].reason == "not_active", distance(t), t))
+    return tuple(near[:most])
