@@ -1,0 +1,77 @@
+"""A real exchange process whose markets do only what a test says: calls on the engine as JSON lines on stdin."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent.fileobject import FileObject
+
+from bot.paper.engine import Engine
+from bot.paper.exchange import run
+from bot.paper.model import Event, Market, Milestone, Series, StructuredTarget
+from bot.paper.venue import Settings
+
+DAY = 86_400_000
+EVENT = "KXNBAGAME-26NOV21BOSDET"
+BOS, DET = f"{EVENT}-BOS", f"{EVENT}-DET"
+
+
+class Still:
+    """One game with two markets and no liquidity."""
+
+    done = False
+    odds = None
+
+    def start(self, engine: Engine, now_ms: int) -> None:
+        engine.add_series(Series("KXNBAGAME", "Pro basketball game", "Sports", tags=["Basketball"]))
+        engine.add_event(Event(EVENT, "KXNBAGAME", "Boston at Detroit", "BOS at DET (Nov 21)", updated_ms=now_ms))
+        engine.add_target(StructuredTarget("t-bos", "Boston", "basketball_team", {"abbreviation": "BOS"}))
+        engine.add_milestone(
+            Milestone("m-1", "Sports", "basketball_game", now_ms + DAY, "Boston at Detroit", [EVENT], [EVENT], {})
+        )
+        for ticker, name in ((BOS, "Boston"), (DET, "Detroit")):
+            engine.add_market(
+                Market(
+                    ticker,
+                    EVENT,
+                    f"{name} wins",
+                    name,
+                    name,
+                    now_ms - 1000,
+                    now_ms + 20 * DAY,
+                    now_ms + DAY,
+                    now_ms + 20 * DAY,
+                    settlement_timer_s=0,
+                ),
+                now_ms,
+            )
+        self._listen(engine)
+
+    def _listen(self, engine: Engine) -> None:
+        def listen() -> None:
+            for line in FileObject(sys.stdin.buffer, "rb"):
+                name, *arguments = json.loads(line)
+                getattr(engine, name)(*[now() if value == "now" else value for value in arguments])
+
+        gevent.spawn(listen)
+
+    def advance(self, engine: Engine, now_ms: int) -> None: ...
+
+    def state(self) -> bytes:
+        return b"still"
+
+    def restore(self, blob: bytes, engine: Engine, now_ms: int) -> None:
+        self._listen(engine)
+
+
+def now() -> int:
+    import time
+
+    return time.time_ns() // 1_000_000
+
+
+if __name__ == "__main__":
+    options: dict[str, Any] = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+    sys.exit(run(Settings(data_dir=Path(sys.argv[1]), **options), Still(), "still", 7))
