@@ -161,10 +161,11 @@ session_routes = Blueprint("session", __name__)
 
 
 @session_routes.get("/session")
-@role("viewer")
+@role("public")
 def read_session() -> Response:
-    """Who is signed in."""
-    return jsonify(role=g.caller.role, actor=g.caller.actor)
+    """Who is signed in; a role of null is nobody."""
+    caller = g.caller
+    return jsonify(role=caller and caller.role, actor=caller and caller.actor)
 
 
 @session_routes.post("/session")

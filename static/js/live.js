@@ -88,8 +88,8 @@ export class Live {
     const wait = Math.min(30000, firstMs * 2 ** this.#failures++) * (0.5 + Math.random());
     clearTimeout(this.#retry);
     this.#retry = setTimeout(async () => {
-      const session = await fetch("/api/v1/session").catch(() => null);
-      if (session?.status === 401) location.assign("/login");
+      const answer = await fetch("/api/v1/session").catch(() => null);
+      if (answer?.ok && (await answer.json()).role === null) location.assign("/login");
       else this.open();
     }, wait);
   }

@@ -34,5 +34,11 @@ byId("new-link")?.addEventListener("click", async () => {
   say(response?.ok ? "A new link is in the terminal in which the bot runs." : (problem?.detail ?? "The bot does not answer. Is it running?"), !response?.ok);
 });
 
+// A link from another site comes without the strict cookie: who is signed in lands here, and goes on.
+async function goOnIfSignedIn() {
+  const response = await fetch("/api/v1/session").catch(() => null);
+  if (response?.ok && (await response.json()).role) location.replace("/");
+}
+
 if (secret) signIn({ link: secret });
-else if ((await fetch("/api/v1/session").catch(() => null))?.ok) location.replace("/");
+else goOnIfSignedIn();

@@ -131,6 +131,7 @@ def test_signing_out_everywhere_ends_the_other_sessions(app, browser):
     same_site = {"Sec-Fetch-Site": "same-origin"}
     other.post("/api/v1/session", json={"password": PASSWORD}, headers=same_site)
     assert other.get("/api/v1/status").status_code == 200
+    assert browser.get("/api/v1/session").json["role"] == "operator"
     browser.delete("/api/v1/session?everywhere=1", json={})
     assert other.get("/api/v1/status").status_code == 401
 

@@ -30,16 +30,16 @@ export async function equity(store, live) {
 async function draw(figure, times, values) {
   const { default: Plot } = await import(figure.dataset.chart);
   const place = byId("equity-plot");
-  const style = getComputedStyle(figure);
   const size = () => ({ width: Math.max(100, place.clientWidth), height: 96 });
-  const axis = { stroke: () => getComputedStyle(figure).color, grid: { show: false }, ticks: { show: false } };
+  const ink = (node) => () => getComputedStyle(node).color;
+  const axis = { stroke: ink(figure), grid: { show: false }, ticks: { show: false } };
   const chart = new Plot(
     {
       ...size(),
       legend: { show: false },
       cursor: { y: false },
       axes: [{ ...axis, size: 22 }, { ...axis, size: 64, values: (_, splits) => splits.map((value) => `$${value.toFixed(2)}`) }],
-      series: [{}, { stroke: () => style.getPropertyValue("--line"), width: 2, points: { show: false } }],
+      series: [{}, { stroke: ink(place), width: 2, points: { show: false } }],
     },
     [times, values],
     place,

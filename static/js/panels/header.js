@@ -62,11 +62,12 @@ function beat(store, live) {
   const status = store.rows("status");
   const now = live.now();
   const stale = live.staleness();
-  light("light-page", live.state === "open" && !stale, live.state === "open" ? "page connected" : "page lost the bot");
+  const page = live.state !== "open" ? "page lost the bot" : stale ? "bot not updating" : "page connected";
+  light("light-page", !stale, page);
   const kalshi = status.stream?.connected && status.exchange?.reachable;
-  light("light-kalshi", stale ? null : kalshi, kalshi ? "Kalshi connected" : "Kalshi not connected");
+  light("light-kalshi", stale ? null : kalshi, stale ? "Kalshi unknown" : kalshi ? "Kalshi connected" : "Kalshi not connected");
   const odds = status.odds?.state;
-  light("light-odds", stale || odds === "off" ? null : odds === "ok", odds ? `odds ${odds}${oddsAge(status.odds, now)}` : "odds unknown");
+  light("light-odds", stale || odds === "off" ? null : odds === "ok", stale || !odds ? "odds unknown" : `odds ${odds}${oddsAge(status.odds, now)}`);
   setText(byId("age"), live.age() === null ? "no data yet" : `data ${span(live.age())} old`);
   setText(byId("clock"), now ? `${clock(now)} · ${clock(now, true)} UTC` : "");
   if (document.body.dataset.stale !== (stale ? "yes" : "no")) {
@@ -101,11 +102,11 @@ async function kill(store) {
   button.setAttribute("aria-busy", "true");
   setText(byId("kill-word"), "KILLING…");
   try {
-    await send("/bot/kill", { reason: "KILL on the page" });
+    const answer = await send("/bot/kill", { reason: "KILL on the page" });
     const held = Object.values(store.rows("positions"));
     const bare = held.filter((row) => !row.protected).length;
     const rest = held.length ? `${held.length} open positions keep their stops${bare ? `, ${bare} NOT protected` : ""}.` : "No open positions.";
-    outcome(`Halted: no new entries, resting entries are being cancelled. ${rest}`);
+    outcome(`${answer.state}. ${answer.detail} ${rest}`);
   } catch (error) {
     const how = error instanceof Unreached ? "Run `python -m bot kill` on the machine." : "";
     outcome(`KILL did not go through. ${error.message} ${how}`.trim(), true);

@@ -24,7 +24,7 @@ export function positions(store, live) {
   });
   const show = () => table.show(Object.entries(store.rows("positions")).sort(([, a], [, b]) => a.opened_ms - b.opened_ms));
   store.on(["positions"], show);
-  setInterval(() => store.frozen || live.staleness() || show(), 1000);
+  setInterval(() => store.frozen || show(), 1000);
   byId("flatten").addEventListener("click", () => flatten(store));
   store.on(["positions"], () => (byId("flatten").hidden = Object.keys(store.rows("positions")).length === 0));
 }
@@ -36,8 +36,8 @@ function mark(row, live) {
 }
 
 function protection(row) {
-  if (!row.protected) return { text: "◯ NOT protected", tone: "danger", note: row.state };
-  return { text: "⬤ stop armed", note: row.state };
+  if (!row.protected) return { text: "○ NOT protected", tone: "danger", note: row.state };
+  return { text: "● stop armed", note: row.state };
 }
 
 async function close(row, button) {

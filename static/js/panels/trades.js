@@ -10,7 +10,7 @@ export function trades(store) {
     empty: "No closed trades yet.",
     columns: [
       { label: "Closed", cell: (row) => ({ text: clock(row.closed_ms), note: `held ${span(row.closed_ms - row.opened_ms)}` }) },
-      { label: "Market", cell: (row) => ({ text: row.ticker, note: `${contracts(row.count)} ${row.side}` }) },
+      { label: "Market", cell: (row) => ({ text: row.title ?? store.rows("markets")[row.ticker]?.title ?? row.ticker, note: `${contracts(row.count)} ${row.side} · ${row.ticker}` }) },
       { label: "In ¢", number: true, cell: (row) => cents(row.entry_price) },
       { label: "Out ¢", number: true, cell: (row) => ({ text: cents(row.exit_price), note: row.exit_kind }) },
       { label: "P&L $", number: true, cell: (row) => ({ text: change(row.pnl), tone: tone(row.pnl), note: `fees ${dollars(row.fees)}`, title: row.pnl }) },
