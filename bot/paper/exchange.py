@@ -17,7 +17,7 @@ from gevent.event import Event as Signal
 from bot.core.units import parse_money
 from bot.paper.auth import Keys
 from bot.paper.engine import Engine
-from bot.paper.faults import Faults, read_plan
+from bot.paper.faults import Fault, Faults, read_plan
 from bot.paper.replay import Replay
 from bot.paper.server import PREFIX, STREAM, Server
 from bot.paper.state import State
@@ -43,9 +43,9 @@ def main(argv: list[str]) -> int:
             tier=options.tier,
             window_ms=round(options.window * 1000),
         )
-        faults = Faults(read_plan(options.faults) if options.faults else [])
+        faults = Faults(_plan(options.faults) if options.faults else [])
         return run(settings, life, name, options.seed, faults=faults, history_frozen=options.replay is not None)
-    except (Unusable, ValueError, OSError, msgspec.DecodeError) as problem:
+    except (Unusable, ValueError, OSError) as problem:
         print(f"exchange: {problem}", file=sys.stderr)
         return 1
 
@@ -170,6 +170,13 @@ def _prepare(folder: Path) -> IO[str]:
     except BlockingIOError:
         raise Unusable(f"another exchange runs in {folder}: stop it or use another --data-dir") from None
     return lock
+
+
+def _plan(source: str) -> list[Fault]:
+    try:
+        return read_plan(source)
+    except (OSError, msgspec.DecodeError) as problem:
+        raise Unusable(f"--faults: {problem}; give a JSON list, inline or in a file") from None
 
 
 def _life(options: argparse.Namespace) -> tuple[Life, str]:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -122,7 +123,7 @@ def test_tickers_come_at_most_every_100_ms_and_only_on_change(exchange: Exchange
     while frames[-1]["msg"]["yes_bid_size_fp"] != "40.00":
         frames.append(ws.next())
     times = [frame["msg"]["ts_ms"] for frame in frames]
-    assert len(frames) < 20 and all(b - a >= 100 for a, b in zip(times, times[1:], strict=False))
+    assert len(frames) < 20 and all(b - a >= 100 for a, b in pairwise(times))
 
 
 def test_subscribing_again_widens_the_subscription(ws: Socket) -> None:

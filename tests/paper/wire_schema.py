@@ -60,7 +60,9 @@ def check_fields(fields: dict[str, Any], body: dict[str, Any], where: str) -> No
 
 def check_value(rule: dict[str, Any], value: Any, where: str) -> None:
     kind = rule.get("type", "")
-    if kind == "ref":
+    if isinstance(kind, dict):
+        check_levels(kind["items"], value, where)
+    elif kind == "ref":
         check_model(rule["ref"], value, where)
     elif kind == "array" or kind.startswith("array"):
         assert isinstance(value, list), f"{where} must be an array"
@@ -72,8 +74,16 @@ def check_value(rule: dict[str, Any], value: Any, where: str) -> None:
         assert not (isinstance(value, bool) and bool not in expected), f"{where}: {value!r} is not a {kind}"
     if "enum" in rule:
         assert value in rule["enum"], f"{where}: {value!r} is none of {rule['enum']}"
-    if pattern := FORMATS.get(rule.get("format", "") or kind):
+    if not isinstance(kind, dict) and (pattern := FORMATS.get(rule.get("format", "") or kind)):
         assert pattern.fullmatch(value), f"{where}: {value!r} is not {rule.get('format', kind)}"
+
+
+def check_levels(formats: list[str], levels: Any, where: str) -> None:
+    """Book levels: lists of fixed-point strings, prices ascending."""
+    for level in levels:
+        assert all(FORMATS[name].fullmatch(text) for name, text in zip(formats, level, strict=True)), where
+    prices = [level[0] for level in levels]
+    assert prices == sorted(set(prices)), f"{where} must ascend in price"
 
 
 def check_frame(frame: dict[str, Any]) -> None:
