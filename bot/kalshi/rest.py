@@ -159,7 +159,8 @@ class KalshiReads:
         books: dict[str, tuple[list[Level], list[Level]]] = {}
         for start in range(0, len(wanted), _BOOKS_A_CALL):
             params = {"tickers": wanted[start : start + _BOOKS_A_CALL]}
-            found = self._one("/markets/orderbooks", wire.WireBooks, params=params).orderbooks
+            read = wire.reader(wire.WireBooks)
+            found = self._read("/markets/orderbooks", params, read, lambda reply: len(reply.orderbooks)).orderbooks
             levels = self._convert("/markets/orderbooks", wire.book_levels, found)
             books.update(zip((book.ticker for book in found), levels, strict=True))
         return books
@@ -168,7 +169,8 @@ class KalshiReads:
         """Fee facts of a series; the whole list is read once an hour, a series missing from it on its own."""
         now_ns = self._clock_ns()
         if now_ns - self._series_read_ns > _SERIES_SECONDS * 1_000_000_000:
-            self._series = {s.ticker: s for s in self._one("/series", wire.SeriesList).series}
+            listed = self._read("/series", {}, wire.reader(wire.SeriesList), lambda reply: len(reply.series))
+            self._series = {series.ticker: series for series in listed.series}
             self._series_read_ns = now_ns
             self._events.clear()
         if ticker not in self._series:
@@ -192,10 +194,8 @@ class KalshiReads:
             path, lambda m: (wire.market(m, event, series, start_ms), wire.market_quote(m, received_ns)), markets
         )
 
-    def _one(
-        self, path: str, type_: type[R], *, params: dict[str, Any] | None = None, accept: Iterable[int] = (200,)
-    ) -> R:
-        return self._read(path, params or {}, wire.reader(type_), lambda reply: 1, accept)
+    def _one(self, path: str, type_: type[R], accept: Iterable[int] = (200,)) -> R:
+        return self._read(path, {}, wire.reader(type_), lambda reply: 1, accept)
 
     def _pages(self, path: str, params: dict[str, Any], type_: type[P], items: Callable[[P], Sequence[Any]]) -> list[P]:
         """All pages of a listing, or ReadFailed: a cursor seen before means the exchange began again (4.0)."""

@@ -1,0 +1,325 @@
+"""MarketData: discovery, subscriptions, price cache and ages; the only caller of Kalshi's market data.
+
+REST lists the markets, the stream moves the prices, and REST confirms what has been quiet for too long. Stream calls
+come from the greenlet in `run`; `discover`, `follow` and `confirm_stale` are called by the loops of bot/run.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+
+import msgspec
+
+from bot.core.book import Book, Level
+from bot.core.events import MarketChange
+from bot.core.venue import Market, Quote, VenueFill, VenueOrder, VenuePosition
+from bot.kalshi import frames, wire
+from bot.kalshi.rest import KalshiReads, ReadFailed
+from bot.kalshi.stream import Stream
+from bot.kalshi.subscriptions import BOOKS
+from bot.market_data.books import Books
+from bot.market_data.snapshot import Health, Snapshot
+
+PRIVATE_CHANNELS = ("fill", "user_orders", "market_positions")
+LIFECYCLE = "market_lifecycle_v2"
+TICKER = "ticker"
+
+_UNCONNECTED_S = 2.0
+"""Age at which held markets are read while there is no stream."""
+
+_CACHED_NS = 20_000_000_000
+"""A REST answer may come from a cache and be 15 s old (kalshi-api.md 1.1); a difference to a livelier book is that."""
+
+
+class MarketData:
+    """One per process. Callbacks run in the stream's greenlet (a few after REST reads in the caller's)."""
+
+    def __init__(
+        self,
+        reads: KalshiReads,
+        stream: Stream,
+        *,
+        on_tick: Callable[[Quote], None],
+        on_account: Callable[[VenueFill | VenueOrder | VenuePosition], None],
+        on_lifecycle: Callable[[MarketChange], None],
+        log: Callable[[str], None] = lambda line: None,
+        clock_ns: Callable[[], int] = time.time_ns,
+        stale_s: float = 60.0,
+        series: Sequence[str] = (),
+        category: str = "",
+        candidate_books: int = 20,
+    ) -> None:
+        """`stale_s` is WEBSOCKET_PRICE_CACHE_STALE_SECS; `series` / `category` limit discovery; the first
+        `candidate_books` candidates get a whole order book, as held markets do."""
+        self._reads = reads
+        self._stream = stream
+        self._on_tick = on_tick
+        self._on_account = on_account
+        self._on_lifecycle = on_lifecycle
+        self._log = log
+        self._clock_ns = clock_ns
+        self._stale_ns = int(stale_s * 1e9)
+        self._series = series
+        self._category = category
+        self._candidate_books = candidate_books
+        self._books = Books()
+        self._markets: dict[str, Market] = {}
+        self._quotes: dict[str, Quote] = {}
+        self._confirmed_ns: dict[str, int] = {}
+        self._asked_ns: dict[str, int] = {}
+        """When the last confirming read asked for a market, whether it was answered or not."""
+        self._held: frozenset[str] = frozenset()
+        self._followed: frozenset[str] = frozenset()
+        self._load_prices = False
+        self._confirming = False
+        self._discovered_ns = 0
+        self._snapshot: Snapshot | None = None
+        for channel in (*PRIVATE_CHANNELS, LIFECYCLE):
+            stream.want(channel, None)
+
+    def run(self) -> None:
+        """Read the stream until `stop`."""
+        self._stream.run(self)
+
+    def stop(self) -> None:
+        self._stream.stop()
+
+    def follow(self, held: frozenset[str], candidates: tuple[str, ...]) -> None:
+        """Whom to watch: held markets by book, candidates (best first) by ticker, the first of them by book too."""
+        self._held = held
+        self._followed = held | frozenset(candidates)
+        books = held | frozenset(candidates[: self._candidate_books])
+        self._books.keep(books)
+        self._stream.want(BOOKS, books)
+        self._stream.want(TICKER, self._followed)
+
+    def discover(self) -> None:
+        """Read every open market, and held ones that are no longer open. ReadFailed leaves what is known as it is."""
+        started_ns = self._clock_ns()
+        listed = self._reads.open_markets(self._series, self._category)
+        found = {market.ticker: (market, quote) for market, quote in listed}
+        for ticker in self._held - found.keys():
+            found[ticker] = self._reads.market(ticker)
+        known = self._markets
+        self._markets = {ticker: market for ticker, (market, _) in found.items()}
+        self._quotes = {t: quote for t, quote in self._quotes.items() if t in found}
+        self._confirmed_ns = {t: ns for t, ns in self._confirmed_ns.items() if t in found}
+        self._discovered_ns = self._clock_ns()
+        self._snapshot = None
+        for _, quote in found.values():
+            self._read_quote(quote, started_ns)
+        new, gone = len(found.keys() - known.keys()), len(known.keys() - found.keys())
+        self._log(f"{len(found)} markets, {new} new, {gone} gone")
+
+    def confirm_stale(self, now_ns: int) -> None:
+        """Read by REST the held markets that have been silent too long, and everybody after a connect. Call every 2 s.
+
+        A read that fails is tried again by the next call.
+        """
+        if crossed := self._books.crossed_too_long(now_ns):
+            self._resync(crossed, "crossed")
+        limit_ns = self._stale_ns if self._stream.connected else min(self._stale_ns, int(_UNCONNECTED_S * 1e9))
+        due = {
+            ticker
+            for ticker in self._held
+            if now_ns - max(self._confirmed_ns.get(ticker, 0), self._asked_ns.get(ticker, 0)) > limit_ns
+        }
+        if self._load_prices:
+            due |= {t for t in self._followed if not self._books.live(t)}
+        if self._confirming or not (due or self._load_prices):
+            return
+        self._confirming = True
+        try:
+            started_ns = self._clock_ns()
+            books = self._reads.orderbooks(sorted(due))
+            self._load_prices = False
+            self._asked_ns = dict.fromkeys(due, now_ns)
+            for ticker, (bids, asks) in books.items():
+                self._read_book(ticker, bids, asks, started_ns)
+        except ReadFailed as failure:
+            self._log(f"prices of {len(due)} markets could not be confirmed: {failure}")
+        finally:
+            self._confirming = False
+
+    def snapshot(self) -> Snapshot:
+        """Everything known, immutable. Built anew only when something changed."""
+        current = self._snapshot
+        if current is None or current.connected != self._stream.connected:
+            current = self._snapshot = Snapshot(
+                generated_ns=self._clock_ns(),
+                markets=MappingProxyType(self._markets),
+                quotes=MappingProxyType(dict(self._quotes)),
+                confirmed_ns=MappingProxyType(dict(self._confirmed_ns)),
+                connected=self._stream.connected,
+            )
+        return current
+
+    def market(self, ticker: str) -> Market | None:
+        return self._markets.get(ticker)
+
+    def quote(self, ticker: str) -> Quote | None:
+        """The last known quote, however old."""
+        return self._quotes.get(ticker)
+
+    def fresh_quote(self, ticker: str, now_ns: int) -> Quote | None:
+        """The quote, when it is not stale."""
+        fresh = now_ns - self._confirmed_ns.get(ticker, 0) <= self._stale_ns
+        return self._quotes.get(ticker) if fresh else None
+
+    def book(self, ticker: str) -> Book | None:
+        """The live order book of a followed market, for reading only."""
+        return self._books.get(ticker)
+
+    def health(self) -> Health:
+        now_ns, stats = self._clock_ns(), self._stream.stats
+        return Health(
+            connected=self._stream.connected,
+            connected_since_ns=stats.connected_since_ns,
+            last_bytes_ns=stats.last_bytes_ns,
+            frames=stats.frames,
+            frames_per_second=stats.rate,
+            lag_ms=stats.lag_ms,
+            bad_frames=stats.bad_frames,
+            gaps=stats.gaps,
+            resyncs=stats.resyncs,
+            reconnects=max(0, stats.connects - 1),
+            subscriptions=self._stream.subscribed(),
+            markets=len(self._markets),
+            quotes=len(self._quotes),
+            live_books=self._books.live_count(),
+            stale_held=tuple(sorted(t for t in self._held if self.fresh_quote(t, now_ns) is None)),
+            discovered_ns=self._discovered_ns,
+        )
+
+    def connected(self) -> None:
+        """From the stream. The cache is loaded by the next `confirm_stale`; book snapshots come by themselves."""
+        self._load_prices = True
+
+    def disconnected(self) -> None:
+        self._books.invalidate_all()
+
+    def gap(self, channel: str, tickers: frozenset[str]) -> None:
+        if channel == BOOKS:
+            self._books.invalidate(tickers)
+
+    def frame(self, frame: frames.Data, received_ns: int) -> None:
+        """From the stream: one message. The order of the cases is that of their frequency."""
+        if isinstance(frame, frames.OrderbookDelta):
+            quote = self._books.delta(frame, received_ns)
+            if quote is not None:
+                self._publish(quote)
+            elif self._books.contradicted:
+                self._resync(frozenset(self._books.contradicted), "contradicted by a change")
+                self._books.contradicted.clear()
+            else:
+                self._confirm(frame.msg.market_ticker, received_ns)
+        elif isinstance(frame, frames.Ticker):
+            if self._books.live(frame.msg.market_ticker):
+                self._confirm(frame.msg.market_ticker, received_ns)
+            else:
+                self._publish(frames.quote(frame, received_ns))
+        elif isinstance(frame, frames.OrderbookSnapshot):
+            if quote := self._books.snapshot(frame, received_ns):
+                self._publish(quote)
+        elif isinstance(frame, frames.Fill):
+            self._on_account(frames.fill(frame))
+        elif isinstance(frame, frames.UserOrder):
+            self._on_account(frames.order(frame))
+        elif isinstance(frame, frames.MarketPosition):
+            self._on_account(frames.position(frame))
+        elif isinstance(frame, frames.MarketLifecycle):
+            self._lifecycle(frame, received_ns)
+
+    def _publish(self, quote: Quote) -> None:
+        """Keep it; tell the listener when the top changed in a followed market."""
+        ticker = quote.ticker
+        old = self._quotes.get(ticker)
+        self._quotes[ticker] = quote
+        self._confirmed_ns[ticker] = quote.received_ns
+        self._snapshot = None
+        if ticker in self._followed and (
+            old is None
+            or old.bid != quote.bid
+            or old.ask != quote.ask
+            or old.bid_size != quote.bid_size
+            or old.ask_size != quote.ask_size
+        ):
+            self._on_tick(quote)
+
+    def _confirm(self, ticker: str, now_ns: int) -> None:
+        if ticker in self._quotes:
+            self._confirmed_ns[ticker] = now_ns
+            self._snapshot = None
+
+    def _read_quote(self, quote: Quote, started_ns: int) -> None:
+        """A quote by REST that was asked for at `started_ns`: never replaces what the stream said since, and while
+        connected replaces a streamed quote only when that is stale."""
+        ticker, old = quote.ticker, self._quotes.get(quote.ticker)
+        confirmed_ns = self._confirmed_ns.get(ticker, 0)
+        if confirmed_ns >= started_ns:
+            return
+        if old is not None and (old.bid, old.ask) == (quote.bid, quote.ask):
+            self._confirm(ticker, quote.received_ns)
+        elif (
+            old is None
+            or old.source == "rest"
+            or not self._stream.connected
+            or started_ns - confirmed_ns > self._stale_ns
+        ):
+            self._publish(quote)
+
+    def _read_book(self, ticker: str, bids: list[Level], asks: list[Level], started_ns: int) -> None:
+        """A confirming read of a whole book. Where a live but quiet book disagrees, the book is wrong."""
+        top = Book()
+        top.apply_snapshot(bids, asks)
+        if top.crossed:
+            return
+        quote = Quote(
+            ticker=ticker,
+            bid=top.best_bid,
+            ask=top.best_ask,
+            bid_size=top.bid_size,
+            ask_size=top.ask_size,
+            exchange_ms=0,
+            received_ns=self._clock_ns(),
+            source="rest",
+        )
+        own = self._books.get(ticker)
+        if own is None or (own.best_bid, own.best_ask) == (top.best_bid, top.best_ask):
+            self._read_quote(quote, started_ns)
+        elif started_ns - self._confirmed_ns.get(ticker, 0) > _CACHED_NS:
+            self._books.invalidate(frozenset({ticker}))
+            self._publish(quote)
+            self._resync(frozenset({ticker}), "contradicted by a reading")
+
+    def _resync(self, tickers: frozenset[str], why: str) -> None:
+        self._log(f"order book {why}, asked for anew: {' '.join(sorted(tickers))}")
+        self._books.invalidate(tickers)
+        self._stream.resync(tickers)
+
+    def _lifecycle(self, frame: frames.MarketLifecycle, received_ns: int) -> None:
+        msg = frame.msg
+        market = self._markets.get(msg.market_ticker)
+        if market is None:
+            return
+        close_ms = market.close_ms if msg.close_ts is None else msg.close_ts * 1000
+        market = msgspec.structs.replace(
+            market,
+            status=frames.STATUS_AFTER.get(msg.event_type, market.status),
+            result=msg.result or market.result,
+            close_ms=close_ms,
+            end_ms=min(market.end_ms, close_ms),
+            grid=wire.grid(msg.price_ranges) if msg.price_ranges else market.grid,
+        )
+        self._markets = self._markets | {market.ticker: market}
+        self._snapshot = None
+        self._log(f"market {market.ticker}: {msg.event_type}, now {market.status} {market.result}".rstrip())
+        self._on_lifecycle(
+            MarketChange(
+                at_ms=received_ns // 1_000_000,
+                ticker=market.ticker,
+                status=market.status,
+                result=market.result,
+                close_ms=market.close_ms,
+            )
+        )
