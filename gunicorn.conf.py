@@ -4,6 +4,7 @@ from gevent import monkey; monkey.patch_all()  # fmt: skip
 # How the program runs: one process, one gevent worker, one bot in it. gunicorn reads this file by itself.
 # The reasons are in docs/decisions/0003-process.md.
 import os
+import signal
 import sys
 
 import gevent
@@ -55,12 +56,9 @@ def post_worker_init(worker):
         worker.log.error("Tickstop cannot start. %s", error)
         sys.exit(3)  # tells gunicorn not to try again
     worker.closing = None
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, worker.handle_exit)  # as SIGTERM: Ctrl-C reaches the worker twice, and it must not matter
     gevent.spawn(_watch, worker)
-
-
-def worker_int(worker):
-    """SIGINT or SIGQUIT."""
-    _close(worker)
 
 
 def worker_exit(server, worker):
@@ -70,7 +68,7 @@ def worker_exit(server, worker):
 
 
 def _watch(worker):
-    """SIGTERM only clears `alive`, and gunicorn then waits for open streams: stop the bot, which ends them."""
+    """A signal only clears `alive`, and gunicorn then waits for open streams: stop the bot, which ends them."""
     while worker.alive:
         gevent.sleep(0.05)
     _close(worker)

@@ -22,8 +22,10 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "bot.odds": ("bot.core", "bot.odds"),
     "bot.store": ("bot.core", "bot.store"),
     "bot.market_data": ("bot.core", "bot.kalshi", "bot.market_data", "bot.settings"),
-    "bot.run": ("bot.core", "bot.strategy", "bot.kalshi", "bot.odds", "bot.store", "bot.market_data", "bot.run")
-    + ("bot.settings",),
+    "bot.run": (
+        *("bot.core", "bot.strategy", "bot.kalshi", "bot.odds", "bot.store", "bot.market_data", "bot.run"),
+        "bot.settings",
+    ),
     "bot.paper": ("bot.core.units", "bot.paper"),
     "bot.backtest": ("bot.core", "bot.strategy", "bot.odds", "bot.store", "bot.backtest"),
     "bot.sim": ("bot.core", "bot.strategy", "bot.store", "bot.run", "bot.paper", "bot.sim"),

@@ -110,12 +110,13 @@ def free_port() -> int:
 class Program:
     """gunicorn with the stand-in program; ended, whatever happens, when the `with` block ends."""
 
-    def __init__(self, folder: Path, *arguments: str, **environ: str) -> None:
+    def __init__(self, folder: Path, *, command: list[str] | None = None, **environ: str) -> None:
+        """`command` runs gunicorn some other way than directly."""
         self.folder = folder
         self.port = int(environ.get("PORT") or free_port())
         clean = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "wsgi:app", *arguments],
+            command or [sys.executable, "-m", "gunicorn", "wsgi:app"],
             cwd=folder,
             env=clean | {"PORT": str(self.port), "PYTHONUNBUFFERED": "1"} | environ,
             stdout=subprocess.PIPE,

@@ -3,10 +3,11 @@
 import os
 import signal
 import socket
+import sys
 import time
 
 import pytest
-from standin import Program, lay_out, read_to_end
+from standin import ROOT, Program, lay_out, read_to_end
 
 
 @pytest.fixture
@@ -76,6 +77,31 @@ def test_without_open_requests_the_bot_still_stops_before_the_worker_leaves(fold
         program.process.terminate()
         assert program.ended(15)[0] == 0
         assert len(program.notes("stopped")) == 1
+
+
+@pytest.mark.parametrize(("name", "to_group"), [("SIGTERM", False), ("SIGINT", True)], ids=["terminated", "ctrl-c"])
+def test_make_run_ends_with_the_program_in_it(folder, name, to_group):
+    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / "Makefile").symlink_to(ROOT / "Makefile")
+    installed = ["-o", ".venv/.runtime", "-o", "static/vendor/.copied"]
+    with Program(folder, command=["make", *installed, "run"]) as program:
+        program.await_note("core runs")
+        if to_group:
+            os.killpg(program.process.pid, getattr(signal, name))
+        else:
+            program.process.send_signal(getattr(signal, name))
+        _, output = program.ended(15)
+        assert len(program.notes("stopped")) == 1, output
+        assert "Traceback" not in output
+
+
+def test_make_run_fails_when_the_program_cannot_start(folder):
+    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / "Makefile").symlink_to(ROOT / "Makefile")
+    installed = ["-o", ".venv/.runtime", "-o", "static/vendor/.copied"]
+    with Program(folder, command=["make", *installed, "run"], MODE="live") as program:
+        code, output = program.ended(20)
+    assert code != 0 and len(messages(output)) == 1
 
 
 def messages(output: str) -> list[str]:
