@@ -2,12 +2,14 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 import gevent
 from flask import Flask
 
+import web.desk
 from bot import paper_process
 from bot.core import facts
 from bot.core.state import TradingState, fold, load, new_state, state_hash
@@ -15,7 +17,7 @@ from bot.kalshi.orders import KalshiOrders
 from bot.kalshi.rest import KalshiReads, ReadFailed
 from bot.kalshi.sign import KeyProblem, Signer, load_key
 from bot.kalshi.stream import Stream
-from bot.market_data import MarketData
+from bot.market_data.market_data import MarketData
 from bot.odds.client import OddsClient
 from bot.paper_process import PaperProblem, Venue
 from bot.run.bot import Bot, default_config
@@ -107,7 +109,9 @@ def application() -> Flask:
         session_file=settings.data_dir / "sessions.json",
     )
     redis_url = settings.redis_url.reveal() if settings.redis_url else None
-    app = create_app(desk, secrets=secrets, redis_url=redis_url, trusted_hops=settings.trusted_proxy_hops)
+    app = create_app(
+        cast(web.desk.Desk, desk), secrets=secrets, redis_url=redis_url, trusted_hops=settings.trusted_proxy_hops
+    )
     app.extensions["desk"] = desk
     return app
 
@@ -119,7 +123,7 @@ def start(app: Flask, settings: Settings) -> Program:
     return program
 
 
-def build(settings: Settings, publish: object) -> tuple[Bot, list[facts.Fact]]:
+def build(settings: Settings, publish: Callable[[], None]) -> tuple[Bot, list[facts.Fact]]:
     """Wire one bot over its restored state; also the facts replayed after the snapshot. Raises StartError."""
     venue = _venue(settings)
     signer = _signer(venue, settings)
@@ -136,11 +140,12 @@ def build(settings: Settings, publish: object) -> tuple[Bot, list[facts.Fact]]:
     orders = KalshiOrders(venue.rest, signer, on_sent=lambda o, ns: bot_box[0].on_sent(o, ns), log=order_log)
     stream = Stream(venue.ws, signer, log=ws_log, first_delay_s=settings.websocket_reconnect_delay)
     market_data = MarketData(
-        reads, stream, settings,
+        reads, stream,
         on_tick=lambda quote: bot_box[0].on_tick(quote),
         on_account=lambda news: bot_box[0].on_account(news),
         on_lifecycle=lambda change: bot_box[0].on_lifecycle(change),
-        log=ws_log,
+        log=logging.getLogger("MarketData").info,
+        stale_s=settings.websocket_price_cache_stale_secs,
     )  # fmt: skip
     bot = Bot(
         settings, state, boot=os.urandom(6).hex(), account=venue.key_id, journal=journal, history=history, reads=reads,
@@ -193,7 +198,7 @@ def _write_limits(reads: KalshiReads) -> tuple[float, float]:
             ) from None
         log.warning("account limits could not be read (%s): assuming the smallest tier", failure)
         return 100.0, 100.0
-    return float(limits.write_refill), float(limits.write_capacity)
+    return float(limits.write_rate), float(limits.write_capacity)
 
 
 def _restore(settings: Settings, strategy: Favourites) -> tuple[TradingState, Journal, list[facts.Fact]]:

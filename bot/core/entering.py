@@ -45,9 +45,8 @@ def _gate(turn: Turn, event: Propose, reconcile_interval_ms: int) -> tuple[str, 
         return "order_outstanding", "an earlier order in this market is not settled yet"
     if not state.tradeable(market.ticker) or market.status != "active" or now >= market.close_ms:
         return "market_inactive", f"the market is {state.status.get(market.ticker, market.status)}"
-    quote_age = now - event.quote.received_ns // 1_000_000
-    if quote_age > state.config.risk["max_quote_age"] * 1000:
-        return "stale_quote", f"the quote is {quote_age} ms old"
+    if event.quote_age_ms > state.config.risk["max_quote_age"] * 1000:
+        return "stale_quote", f"the quote is {event.quote_age_ms} ms old"
     if not market.grid.valid(proposal.limit):
         return "off_grid", f"{format_price(proposal.limit)} is not a price of this market"
     if proposal.count < 1:

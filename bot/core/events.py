@@ -59,7 +59,8 @@ class Proposal(msgspec.Struct, frozen=True):
 class Propose(msgspec.Struct, frozen=True):
     at_ms: int
     proposal: Proposal
-    quote: Quote
+    quote_age_ms: int
+    """Since the quote it rests on was last known to be so."""
 
 
 class Sending(msgspec.Struct, frozen=True):

@@ -27,7 +27,7 @@ OVERRUN = (0.9, 1.12)
 """The real length of a game over its nominal one; one in eight goes to overtime instead."""
 OVERTIME = (1.15, 1.35)
 FAVOURITE = (0.85, 0.95)
-WANTED = 8
+WANTED = 10
 """Favourites to keep on offer: when there are fewer, the next game listed has one."""
 TIE = 0.32
 """Half the width of a draw, in standard deviations of the goal difference: about one game in four."""

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from bot.core.turn import Answer, Turn
 from bot.core.venue import NotSent, Quote, VenueFill, VenueOrder, VenuePosition
 from bot.kalshi.orders import KalshiOrders
 from bot.kalshi.rest import KalshiReads, ReadFailed
-from bot.market_data import MarketData
+from bot.market_data.market_data import MarketData
 from bot.run.account import look_up, read_account
 from bot.run.door import Door, now_ms, sends_exit
 from bot.run.executor import Executor, Job
@@ -100,6 +101,7 @@ class Bot:
         self.exchange_seen_ms = 0
         self._ticks_ns: dict[str, int] = {}
         self._equity_ms = 0
+        self._reconnects = 0
         self._stopping = False
         self._greenlets: list[gevent.Greenlet] = []
         rules = Rules(strategy.params, round(settings.reconcile_interval * 1000))
@@ -118,6 +120,7 @@ class Bot:
             ("Reconciler", settings.reconcile_interval, self._reconcile),
             ("StrategyLoop", settings.strategy_loop_interval, self._strategy),
             ("MarketData", settings.market_poll_interval, self._discover),
+            ("PriceConfirm", settings.stop_loss_check_interval, lambda: market_data.confirm_stale(time.time_ns())),
             ("UIUpdate", settings.ui_update_interval, publish),
             ("Upkeep", 1.0, self._upkeep),
             ("Snapshot", SNAPSHOT_S, self._snapshot),
@@ -143,8 +146,8 @@ class Bot:
         spawn(self.hub_lag.run)
         spawn(self.loops["StopLossMonitor"].run)
         if self.settings.websocket_enabled:
-            spawn(self.market_data.stream.run)
-        for name in ("MarketData", "Reconciler", "UIUpdate", "Upkeep"):
+            spawn(self.market_data.run)
+        for name in ("MarketData", "PriceConfirm", "Reconciler", "UIUpdate", "Upkeep"):
             spawn(self.loops[name].run)
         gevent.spawn_later(SNAPSHOT_S, lambda: spawn(self.loops["Snapshot"].run))
         spawn(self._first_pass)
@@ -168,7 +171,7 @@ class Bot:
                 gevent.sleep(0.02)
         for loop in self.loops.values():
             loop.stop()
-        self.market_data.stream.stop()
+        self.market_data.stop()
         self.journal.snapshot(self.door.seq, dump(self.state), state_hash(self.state))
         if not self.journal.close():
             log.error("the journal could not be written completely: see the errors above")
@@ -208,11 +211,6 @@ class Bot:
         if change.status in ("determined", "finalized"):
             self.loops["Reconciler"].wake()
 
-    def on_connect(self) -> None:
-        """The stream is up again: what it missed is read at once."""
-        if self.loops:
-            self.loops["Reconciler"].wake()
-
     def on_sent(self, client_order_id: str, sent_ns: int) -> None:
         """The kernel has taken an order's bytes."""
         self.sent_orders += 1
@@ -224,7 +222,7 @@ class Bot:
 
     def command(self, verb: str, args: dict[str, object], actor: str, request_id: str) -> Answer:
         """Decide a command now; its audit row is written with the answer."""
-        quotes = {t: q for t in self.state.live_trade if (q := self.market_data.quote(t)) is not None}
+        quotes = {t: q for t in self.state.live_trade if (q := self._trusted(t)) is not None}
         turn = self.door.handle(Command(now_ms(), verb, actor, args, quotes))
         answer = turn.answer
         assert answer is not None, "a command is always answered"
@@ -238,7 +236,7 @@ class Bot:
     def _sweep(self) -> None:
         self._obey_halt_file()
         tickers = self.state.live_trade
-        self.door.handle(Sweep(now_ms(), {t: self.market_data.quote(t) for t in tickers}))
+        self.door.handle(Sweep(now_ms(), {t: self._trusted(t) for t in tickers}))
         late = now_ms() - 2_000
         if any(o.outstanding() and not o.live() and o.changed_ms < late for o in self.state.orders.values()):
             self.loops["Reconciler"].wake()
@@ -265,19 +263,26 @@ class Bot:
         self._follow()
 
     def _discover(self) -> None:
-        self.market_data.discover()
+        try:
+            self.market_data.discover()
+        except ReadFailed as failure:
+            logging.getLogger("MarketData").warning("no discovery, the snapshot ages: %s", failure)
+            return
         self.exchange_seen_ms = now_ms()
         for ticker in list(self.state.live_trade):
-            market = self.market_data.snapshot().markets.get(ticker)
+            market = self.market_data.market(ticker)
             if market is not None:
                 self.door.handle(MarketChange(now_ms(), ticker, market.status, market.result))
         self._follow()
 
     def _upkeep(self) -> None:
-        """Headers signed ahead, warm connections, and one read for held markets that were quiet too long."""
+        """Headers signed ahead, warm connections; after a reconnect, what the stream missed is read at once."""
         self.orders.create_headers.refresh()
         self.orders.keep_warm()
-        self.market_data.confirm_stale()
+        reconnects = self.market_data.health().reconnects
+        if reconnects != self._reconnects:
+            self._reconnects = reconnects
+            self.loops["Reconciler"].wake()
 
     def _snapshot(self) -> None:
         """History first: what a snapshot covers is never derived again after a restart."""
@@ -335,10 +340,18 @@ class Bot:
         gevent.spawn_later(max(wake.at_ms - now_ms(), 0) / 1000, self._woken, wake.ticker)
 
     def _woken(self, ticker: str) -> None:
-        self.door.handle(Sweep(now_ms(), {ticker: self.market_data.quote(ticker)}))
+        self.door.handle(Sweep(now_ms(), {ticker: self._trusted(ticker)}))
 
     def _on_crash(self, name: str, error: str) -> None:
         self.notices.add(Notice("alarm", "loop_crashed", f"{name}: {error}"))
+
+    def _trusted(self, ticker: str) -> Quote | None:
+        return self.market_data.fresh_quote(ticker, time.time_ns())
+
+    def store_status(self) -> dict[str, object]:
+        healthy = self.journal.healthy and self.history.healthy
+        waiting = self.journal.commits.waiting + self.history.commits.waiting
+        return {"state": "ok" if healthy else "failing", "pending": waiting}
 
     def _put(self, changed: list[rows.Row]) -> int:
         return self.history.put(*changed)

@@ -98,7 +98,7 @@ class Desk:
             return False, {"reason": self.standby_reason}
         checks = {
             "reconciled": bot.state.reconciled_ms > 0 and not bot.reconcile_error,
-            "stream": bot.market_data.stream.connected or not bot.settings.websocket_enabled,
+            "stream": bot.market_data.health().connected or not bot.settings.websocket_enabled,
             "journal": bot.journal.healthy,
             "history": bot.history.healthy,
             "loops": self.alive(),
@@ -109,7 +109,7 @@ class Desk:
         bot = self.bot
         if bot is None:
             return [("up", "1 while the bot trades in this process", 0)]
-        state, figures = bot.state, bot.market_data.stream.stats
+        state, feed = bot.state, bot.market_data.health()
         money = page.money(bot, bot.market_data.snapshot().quotes)
         return [
             ("up", "1 while the bot trades in this process", 1),
@@ -123,9 +123,9 @@ class Desk:
                 bot.latency.at(0.99) / 1e6,
             ),
             ("hub_lag_p99_seconds", "Lateness of a 10 ms sleep, 99th percentile", bot.hub_lag.p99_ms() / 1e3),
-            ("ws_frames_total", "WebSocket frames received", figures.frames),
-            ("ws_gaps_total", "Sequence gaps", figures.gaps),
-            ("ws_connects_total", "Connections made", figures.connects),
+            ("ws_frames_total", "WebSocket frames received", feed.frames),
+            ("ws_gaps_total", "Sequence gaps", feed.gaps),
+            ("ws_reconnects_total", "Connections made after the first", feed.reconnects),
             (
                 "reconciliation_age_seconds",
                 "Since the last full reconciliation",

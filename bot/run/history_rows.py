@@ -26,9 +26,7 @@ def rows_of(state: TradingState, facts: list[f.Fact], seq: int) -> list[rows.Row
             case f.TradeOpened() | f.TradeMoved() | f.ExitFired() | f.PlanChanged():
                 trades[fact.trade_id] = None
             case f.SettlementBooked(settlement=s):
-                out.append(
-                    rows.SettlementRow(s.ticker, s.settled_ms, s.result, s.revenue, s.fee, s.yes_count, s.no_count)
-                )
+                out.append(rows.Settlement(s.ticker, s.settled_ms, s.result, s.revenue, s.fee, s.yes_count, s.no_count))
             case _:
                 pass
     changed = [state.orders[o] for o in orders if o in state.orders]

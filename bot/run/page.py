@@ -19,14 +19,14 @@ Dict = dict[str, Any]
 def page(bot: Bot) -> Dict:
     """Collections of keyed values; prices, money and counts as decimal strings, times as integer ms."""
     snapshot = bot.market_data.snapshot()
-    quotes = snapshot.quotes
+    quotes, now_ns = snapshot.quotes, now_ms() * 1_000_000
     return {
         "meta": meta(bot),
         "status": status(bot),
         "money": money(bot, quotes),
         "positions": positions(bot, quotes),
         "orders": {o.client_order_id: order(o) for o in bot.state.orders.values() if o.live() or o.outstanding()},
-        "markets": {t: market(bot, m, quotes.get(t)) for t, m in snapshot.markets.items()},
+        "markets": {t: market(bot, m, quotes.get(t), snapshot.age_ms(t, now_ns)) for t, m in snapshot.markets.items()},
         "log": {n["id"]: n for n in list(bot.notices.kept)[-200:]},
         "trades": {t.id: trade(t) for t in bot.state.trades.values() if not t.live() and t.entered},
     }
@@ -47,18 +47,17 @@ def meta(bot: Bot) -> Dict:
 
 
 def status(bot: Bot) -> Dict:
-    state, stream = bot.state, bot.market_data.stream
-    figures = stream.stats
+    state, feed = bot.state, bot.market_data.health()
     loops = {name: loop.shown() for name, loop in bot.loops.items()}
     loops["WebSocketClient"] = {
         "interval_s": 0,
-        "last_run_ms": figures.last_bytes_ns // 1_000_000,
+        "last_run_ms": feed.last_bytes_ns // 1_000_000,
         "duration_ms": 0,
-        "runs": figures.connects,
+        "runs": feed.reconnects + 1,
         "overruns": 0,
         "crashes": 0,
         "late_ms": 0,
-        "error": "" if stream.connected or not bot.settings.websocket_enabled else "not connected",
+        "error": "" if feed.connected or not bot.settings.websocket_enabled else "not connected",
     }
     return {
         "state": state.mode,
@@ -69,12 +68,15 @@ def status(bot: Bot) -> Dict:
         "server_ms": now_ms(),
         "loops": loops,
         "stream": {
-            "connected": stream.connected,
-            "since_ms": figures.connected_since_ns // 1_000_000,
-            "reconnects": max(figures.connects - 1, 0),
-            "gaps": figures.gaps,
-            "frames": figures.frames,
-            "lag_ms": figures.lag_ms,
+            "connected": feed.connected,
+            "since_ms": feed.connected_since_ns // 1_000_000,
+            "reconnects": feed.reconnects,
+            "gaps": feed.gaps,
+            "bad_frames": feed.bad_frames,
+            "frames": feed.frames,
+            "rate": round(feed.frames_per_second, 1),
+            "lag_ms": feed.lag_ms,
+            "stale_held": list(feed.stale_held),
         },
         "exchange": {"reachable": not bot.reconcile_error, "checked_ms": bot.exchange_seen_ms},
         "odds": {"state": bot.odds.state, "updated_ms": bot.odds.updated_ms, "remaining": bot.odds.remaining},
@@ -170,7 +172,7 @@ def order(o: Order) -> Dict:
     }
 
 
-def market(bot: Bot, m: Market, quote: Quote | None) -> Dict:
+def market(bot: Bot, m: Market, quote: Quote | None, age_ms: int | None) -> Dict:
     verdict = bot.passes.verdicts.get(m.ticker)
     fair = bot.passes.fair.get(m.ticker)
     action = "held" if m.ticker in bot.state.live_trade else verdict.action if verdict else "candidate"
@@ -185,7 +187,7 @@ def market(bot: Bot, m: Market, quote: Quote | None) -> Dict:
         "bid_size": format_count(quote.bid_size) if quote else None,
         "ask_size": format_count(quote.ask_size) if quote else None,
         "source": quote.source if quote else None,
-        "last_ms": quote.received_ns // 1_000_000 if quote else None,
+        "last_ms": None if age_ms is None else now_ms() - age_ms,
         "volume_24h": format_count(m.volume_24h),
         "start_ms": m.start_ms,
         "end_ms": m.end_ms,

@@ -9,7 +9,8 @@ from bot.core.events import Proposal, Propose
 from bot.core.state import TradingState
 from bot.core.turn import Turn
 from bot.core.venue import Market, Quote
-from bot.market_data import MarketData, Snapshot
+from bot.market_data.market_data import MarketData
+from bot.market_data.snapshot import Snapshot
 from bot.store import rows
 from bot.strategy.contract import Fair, Sight, Skip, Strategy
 
@@ -36,7 +37,7 @@ class StrategyPass:
         refresh_odds: Callable[[Mapping[str, Market]], Mapping[str, Fair]],
         handle: Callable[[Propose], Turn],
         state: Callable[[], TradingState],
-        put: Callable[[list[rows.Row]], None],
+        put: Callable[[list[rows.Row]], int],
         clock_ms: Callable[[], int],
     ) -> None:
         self.verdicts: dict[str, Verdict] = {}
@@ -72,8 +73,9 @@ class StrategyPass:
         decision: Proposal | Skip = self._strategy.decide(sight, state.config.strategy)
         if isinstance(decision, Skip):
             return Verdict("skipped", decision.reason, decision.detail, now, version)
-        assert quote is not None, "a strategy proposes on a quote"
-        answer = self._handle(Propose(now, decision, quote)).answer
+        age_ms = snapshot.age_ms(market.ticker, now * 1_000_000)
+        assert age_ms is not None, "a quote has an age"
+        answer = self._handle(Propose(now, decision, age_ms)).answer
         assert answer is not None, "a proposal is always answered"
         if answer.ok:
             return Verdict("entered", "entered", decision.reason, now, version)
@@ -86,7 +88,7 @@ class StrategyPass:
             numbers |= {
                 "bid_e4": quote.bid,
                 "ask_e4": quote.ask,
-                "quote_age_ms": verdict.at_ms - quote.received_ns // 1_000_000,
+                "quote_age_ms": snapshot.age_ms(ticker, verdict.at_ms * 1_000_000),
                 "quote_source": quote.source,
             }
         if fair is not None:

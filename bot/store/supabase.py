@@ -30,6 +30,7 @@ MIGRATION = "20261121100000"
 """The newest file in supabase/migrations that this program needs."""
 LARGEST_BATCH = 100
 IDLE_S = 0.5
+COUNT_EVERY_S = 1.0
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0
 SAID_AFTER = 3
@@ -98,10 +99,11 @@ class SupabaseDelivery:
         self._limits: dict[str, int] = {}
         self._held: dict[str, float] = {}
         self._pending = Pending(0, 0)
+        self._count_again = 0.0
         self._last_ok_ms: int | None = None
         self._last_error = ""
         self._last_error_ms: int | None = None
-        self._said: tuple[State, str] | None = None
+        self._said: set[tuple[State, str]] = set()
         self._stopping = False
 
     def status(self) -> DeliveryStatus:
@@ -115,27 +117,29 @@ class SupabaseDelivery:
         )
 
     def check_schema(self) -> list[str]:
-        """What is missing on the other side, in words; empty when all is there or it could not be asked."""
+        """What is missing on the other side, in words, also logged; empty when all is there or nobody answered."""
         problems: list[str] = []
         for row_type, table in TABLES.items():
             answer = self._ask(partial(self._select, table.name, ("mode", *columns(row_type))))
-            if isinstance(answer, Failure):
-                if answer.kind != "schema":
-                    self._failed(answer)
-                    return problems
-                problems.append(f"{table.name}: {answer.text}")
-                self._hold(table, answer)
+            if not isinstance(answer, Failure):
+                continue
+            if answer.kind != "schema":
+                self._failed(answer)
+                return problems
+            problems.append(f"{table.name}: {answer.text}")
+            self._hold(table, answer)
         answer = self._ask(partial(self._select, "schema_migrations", ("version",), limit=1_000))
         if isinstance(answer, Failure):
             problems.append(f"schema_migrations: {answer.text}")
         elif MIGRATION not in {row.get("version") for row in answer}:
             problems.append(f"migration {MIGRATION} has not been applied. {SETUP}")
+        if problems:
+            self._note("schema", problems[-1], "alarm")
         return problems
 
     def pump(self) -> None:
         """Run as one greenlet until `stop`."""
-        for problem in self.check_schema():
-            self._log(Notice("alarm", "supabase_schema", f"Supabase: {problem}"))
+        self.check_schema()
         while not self._stopping:
             pause = self.step()
             while pause > 0 and not self._stopping:
@@ -152,7 +156,8 @@ class SupabaseDelivery:
         while (pause := self.step()) < IDLE_S or self._pending.waiting:
             if self._clock() + pause > end:
                 return False
-            time.sleep(pause)
+            if pause:
+                time.sleep(pause)
         return True
 
     def step(self) -> float:
@@ -160,7 +165,8 @@ class SupabaseDelivery:
         now = self._clock()
         held = [table for table, until in self._held.items() if until > now]
         batch = self._history.next_batch(LARGEST_BATCH, held)
-        self._pending = self._history.pending()
+        if batch is None or now >= self._count_again:
+            self._pending, self._count_again = self._history.pending(), now + COUNT_EVERY_S
         if batch is None:
             return IDLE_S
         table = TABLES[batch.row_type]
@@ -181,8 +187,8 @@ class SupabaseDelivery:
         self._held.pop(table.name, None)
         self._last_ok_ms = int(self._clock() * 1000)
         self._state = "schema" if self._held else "ok"
-        if self._state == "ok" and self._said is not None:
-            self._said = None
+        if self._state == "ok" and self._said:
+            self._said.clear()
             self._log(Notice("info", "supabase_ok", "Supabase: delivering again"))
 
     def _not_taken(self, table: Table, batch: Batch, failure: Failure) -> float:
@@ -220,10 +226,10 @@ class SupabaseDelivery:
         return max(longest * self._chance.uniform(0.5, 1.0), failure.retry_after_s or 0.0)
 
     def _note(self, state: State, text: str, level: Literal["warning", "alarm"], say: bool = True) -> None:
-        """Keep the reason for the page, and say what was not said last."""
+        """Keep the reason for the page, and say what was not said since all was well."""
         self._state, self._last_error, self._last_error_ms = state, text, int(self._clock() * 1000)
-        if say and self._said != (state, text):
-            self._said = (state, text)
+        if say and (state, text) not in self._said:
+            self._said.add((state, text))
             self._log(Notice(level, f"supabase_{state}", f"Supabase: {text}"))
 
     def _ask(self, call: Callable[[], Any]) -> list[dict[str, Any]] | Failure:
