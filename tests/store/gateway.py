@@ -12,6 +12,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -129,7 +130,8 @@ class Gateway:
 def _columns(cursor: Any, table: str) -> set[str]:
     """The schema cache: PostgREST knows tables and columns whatever the role may read."""
     cursor.execute(
-        "select column_name from information_schema.columns where table_schema = 'public' and table_name = %s", (table,)
+        "select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
+        (f"public.{table}",),
     )
     columns = {row[0] for row in cursor.fetchall()}
     if not columns:
@@ -225,6 +227,10 @@ def _cut(environ: dict[str, Any]) -> None:
 
 
 class Handler(WSGIHandler):
+    def handle(self) -> None:
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().handle()
+
     def get_environ(self) -> dict[str, Any]:
         return {**super().get_environ(), "gateway.socket": self.socket}
 

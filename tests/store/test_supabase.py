@@ -245,7 +245,7 @@ def test_a_schema_problem_is_loud_and_holds_only_its_table(
 
 @needs_postgres
 def test_the_schema_is_checked_at_the_start(gateway: Gateway, history: History) -> None:
-    sender, _ = delivery(gateway, history)
+    sender, said = delivery(gateway, history)
     postgres.execute(gateway.dsn, "alter table trades rename column pnl_e6 to profit")
     postgres.execute(gateway.dsn, "delete from schema_migrations")
     try:
@@ -256,6 +256,7 @@ def test_the_schema_is_checked_at_the_start(gateway: Gateway, history: History) 
     assert len(problems) == 2
     assert "trades" in problems[0] and "pnl_e6" in problems[0]
     assert "migration" in problems[1]
+    assert [notice.level for notice in said] == ["alarm", "alarm"]
     assert sender.check_schema() == []
 
 
