@@ -21,7 +21,7 @@ from bot.paper.model import Listener, Market, Order, Side, Trade
 from bot.paper.world import World
 
 NOW = 1_790_000_000_000
-SECONDS = 300
+SECONDS = 240
 
 
 def quantiles(values: list[float], *shares: float) -> list[float]:
