@@ -343,13 +343,12 @@ def test_it_delivers_in_the_background_and_the_hub_runs_on(tmp_path: Path, gatew
             while sender.status().state == "starting":
                 history.put(a_fill("first"))
                 gevent.sleep(0.1)
-            beats = 0
-            history.put(*(a_fill(f"f{n}") for n in range(350)))
-            end = time.monotonic() + 40
-            while time.monotonic() < end and (beats < 100 or sender.status().waiting):
+            assert history.wait(history.put(*(a_fill(f"f{n}") for n in range(350))), 10)
+            end, beats = time.monotonic() + 40, 0
+            while time.monotonic() < end and history.pending().waiting:
                 gevent.sleep(0.01)
                 beats += 1
-            assert not sender.status().waiting, sender.status()
+            assert beats > 50 and not history.pending().waiting, (beats, sender.status())
             sender.stop()
             assert sending.join(5) is None and sending.dead
             assert history.close()
