@@ -21,7 +21,7 @@ from bot.paper.faults import Fault, Faults, read_plan
 from bot.paper.replay import Replay
 from bot.paper.server import PREFIX, STREAM, Server
 from bot.paper.state import State
-from bot.paper.stream import Hub, drop_all
+from bot.paper.stream import Hub
 from bot.paper.venue import TIERS, Life, Settings, Tape, Venue
 from bot.paper.world import World
 
@@ -111,7 +111,7 @@ def _serve(venue: Venue, server: Server) -> bool:
     stop.wait()
     failed = bool(pump.ready())
     gevent.killall([pump, heart])
-    drop_all(venue.hub.sessions)
+    venue.hub.close()
     server.stop(timeout=1)
     return failed
 
