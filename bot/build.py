@@ -254,4 +254,3 @@ def _print_way_in(app: Flask, settings: Settings) -> None:
 def _log_to_stderr(settings: Settings) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)-15s %(message)s")
     logging.getLogger("urllib3").setLevel(logging.WARNING)
-    logging.getLogger("prices").setLevel(logging.INFO if settings.verbose else logging.WARNING)

@@ -73,6 +73,7 @@ RISK: tuple[Param, ...] = (
         "realised loss of a UTC day that halts entries",
     ),
     Param("max_quote_age", "seconds", 60, 1, 600, "an entry needs a quote at most this old"),
+    Param("cooldown", "seconds", 300, 0, 86_400, "no new entry in a market this long after its stop fired"),
     Param("exit_bound", "price", 1_000, 100, 9_900, "how far beyond its trigger an exit may go at first"),
     Param("exit_escalate", "seconds", 3, 1, 600, "each time this passes without being flat the bound grows by itself"),
     Param("adopted_stop", "price", 1_000, 100, 9_900, "stop of a position found without a plan, below its cost"),

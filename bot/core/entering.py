@@ -43,6 +43,11 @@ def _gate(turn: Turn, event: Propose, reconcile_interval_ms: int) -> tuple[str, 
         return "position_exists", "there is a position without a trade in this market"
     if any(o.ticker == market.ticker and o.outstanding() for o in state.orders.values()):
         return "order_outstanding", "an earlier order in this market is not settled yet"
+    calm_since = now - state.config.risk["cooldown"] * 1000
+    if any(
+        t.ticker == market.ticker and t.exit_kind == "stop" and t.closed_ms > calm_since for t in state.trades.values()
+    ):
+        return "cooldown", f"its stop fired less than {state.config.risk['cooldown']} s ago"
     if not state.tradeable(market.ticker) or market.status != "active" or now >= market.close_ms:
         return "market_inactive", f"the market is {state.status.get(market.ticker, market.status)}"
     if event.quote_age_ms > state.config.risk["max_quote_age"] * 1000:

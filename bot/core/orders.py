@@ -88,6 +88,7 @@ class Order(msgspec.Struct):
     changed_ms: int = 0
     reason: str = ""
     fee_reserve: Money = Money(0)
+    fees: Money = Money(0)
 
     def live(self) -> bool:
         return self.state in LIVE

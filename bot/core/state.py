@@ -200,6 +200,7 @@ def _attribute(state: TradingState, fill: VenueFill, client_order_id: str) -> No
     order = state.orders[client_order_id]
     order.booked = Count(order.booked + fill.count)
     order.filled = Count(max(order.filled, order.booked))
+    order.fees = Money(order.fees + fill.fee)
     if fill.order_id and not order.order_id:
         order.order_id = fill.order_id
         state.order_ids[fill.order_id] = client_order_id

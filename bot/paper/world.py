@@ -83,9 +83,7 @@ class World:
         for target in listing.targets():
             engine.add_target(target)
         while len(self._on(lambda c: c.league != "")) < self.games:
-            steered = len(self.now.contests) < WANTED
-            wait = self._ms(self.rng.uniform(5, 60) if steered else -self.rng.uniform(-60, 190))
-            self._list_game(engine, now_ms, now_ms + wait, old=True)
+            self._list_game(engine, now_ms, old=True)
         self._keep_listed(engine, now_ms)
 
     def advance(self, engine: Engine, now_ms: int) -> None:
@@ -228,7 +226,7 @@ class World:
 
     def _keep_listed(self, engine: Engine, now_ms: int) -> None:
         for _ in range(self.games - len(self._on(lambda c: c.league != ""))):
-            self._list_game(engine, now_ms, now_ms + self._ms(self.rng.uniform(*BEFORE_START_S)), old=False)
+            self._list_game(engine, now_ms, old=False)
         if not self._on(lambda c: c.event_ticker.startswith(listing.BTC.ticker)):
             self._list_bitcoin(engine, now_ms)
         if not self._on(lambda c: c.event_ticker.startswith(listing.CPI.ticker)):
@@ -243,21 +241,27 @@ class World:
             if left:
                 self.now.ended.append((now_ms + MINUTE_MS, left))
 
-    def _list_game(self, engine: Engine, now_ms: int, start_ms: int, old: bool) -> None:
+    def _list_game(self, engine: Engine, now_ms: int, *, old: bool) -> None:
+        """List a game ahead of its start, or (`old`, when the world begins) one at any point of its life."""
         rng = self.rng
         idle = [(league, free) for league in LEAGUES if len(free := self._idle(league)) > len(league.teams) // 3]
         league, free = rng.choices(idle, [self._lacking(league) for league, _ in idle])[0]
-        home, away, ticker = self._pair(league, free, start_ms)
         nominal = round(league.minutes * MINUTE_MS / self.speed)
+        steered = self._favourites(now_ms) < WANTED
+        if old and not steered:
+            start_ms = now_ms - round(rng.uniform(-self._ms(60), 0.95 * nominal))
+        else:
+            start_ms = now_ms + self._ms(rng.uniform(*((5, 60) if old else BEFORE_START_S)))
+        home, away, ticker = self._pair(league, free, start_ms)
         real = nominal * rng.uniform(*(OVERTIME if rng.random() < 1 / 8 else OVERRUN))
         tie = TIE if league.tie else 0.0
-        if self._favourites(now_ms) < WANTED:
+        if steered:
             mean = mean_for(rng.uniform(0.86, 0.93), tie) * (1 if rng.random() < 0.55 else -1)
         else:
             mean = rng.gauss(0.12, 0.5)
         listed = min(now_ms, start_ms - self._ms(60)) if old else now_ms
         path = draw_path(rng, listed, start_ms, start_ms + round(real), mean, league.plays)
-        if old and path.end_ms <= now_ms + self._ms(20):
+        if path.end_ms <= now_ms + self._ms(5):
             return
         times = Times(now_ms - 2 * listing.DAY_MS if old else now_ms + self._ms(2), start_ms, start_ms + nominal)
         listed_game = listing.game(ticker, league, home, away, times, self._timer())

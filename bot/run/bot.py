@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+from prometheus_client import CollectorRegistry, Histogram
 
 from bot.core import facts as f
 from bot.core.config import RISK, Config, defaults
@@ -52,6 +53,7 @@ WATCHED = 40
 """Candidates subscribed beside held markets."""
 
 log = logging.getLogger("Tickstop")
+prices = logging.getLogger("prices")
 
 
 def default_config(strategy: Strategy) -> Config:
@@ -94,6 +96,12 @@ class Bot:
         self.strategy = strategy
         self.notices = Notices(boot)
         self.latency = Spread()
+        self.registry = CollectorRegistry()
+        self._tick_to_send = Histogram(
+            "tickstop_tick_to_send_seconds", "Tick received to exit order's bytes sent", registry=self.registry,
+            buckets=(0.0001, 0.0002, 0.0003, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.012, 0.025, 0.05, 0.1, 0.5, 1, 5),
+        )  # fmt: skip
+        self._verbose = settings.verbose
         self.sent_orders = 0
         self.hub_lag = HubLag()
         self.reconcile_error = ""
@@ -102,6 +110,7 @@ class Bot:
         self._ticks_ns: dict[str, int] = {}
         self._equity_ms = 0
         self._reconnects = 0
+        self._watched: tuple[str, ...] = ()
         self._stopping = False
         self._greenlets: list[gevent.Greenlet] = []
         rules = Rules(strategy.params, round(settings.reconcile_interval * 1000))
@@ -194,6 +203,8 @@ class Bot:
 
     def on_tick(self, quote: Quote) -> None:
         """From the stream, for each change of a market's top of book. The hot path."""
+        if self._verbose:
+            prices.info("%s %s/%s %s", quote.ticker, quote.bid, quote.ask, quote.source)
         if quote.ticker not in self.state.live_trade:
             return
         turn = self.door.handle(Tick(now_ms(), quote))
@@ -217,6 +228,7 @@ class Bot:
         tick_ns = self._ticks_ns.pop(client_order_id, 0)
         if tick_ns:
             self.latency.add((sent_ns - tick_ns) / 1000)
+            self._tick_to_send.observe((sent_ns - tick_ns) / 1e9)
 
     # the operator
 
@@ -361,7 +373,8 @@ class Bot:
         state = self.state
         held = {t for t, p in state.positions.items() if p.count} | set(state.live_trade)
         quotes = self.market_data.snapshot().quotes
-        self.market_data.follow(frozenset(held), worth_watching(self.passes.verdicts, quotes, WATCHED))
+        self._watched = worth_watching(self.passes.verdicts, quotes, self._watched, WATCHED)
+        self.market_data.follow(frozenset(held), self._watched)
 
     def _obey_halt_file(self) -> None:
         """`bot kill` writes DATA_DIR/halt; obeyed once and then removed."""

@@ -83,7 +83,8 @@ class Desk:
         registry = CollectorRegistry()
         for name, text, value in self._figures():
             Gauge(f"tickstop_{name}", text, registry=registry).set(value)
-        return bytes(generate_latest(registry))
+        histograms = generate_latest(self.bot.registry) if self.bot else b""
+        return bytes(generate_latest(registry)) + histograms
 
     def alive(self) -> bool:
         """The stop sweep ran lately: the process is up and its hub turns."""

@@ -57,7 +57,7 @@ def _fill(fill: VenueFill, client_order_id: str) -> rows.Fill:
 def _order(o: Order, seq: int) -> rows.Order:
     return rows.Order(
         o.client_order_id, o.order_id, o.trade_id, o.ticker, o.side, o.purpose, o.time_in_force, o.price, o.count,
-        max(o.filled, o.booked), 0, str(o.state), o.reason, o.created_ms, o.changed_ms, seq,
+        max(o.filled, o.booked), o.fees, str(o.state), o.reason, o.created_ms, o.changed_ms, seq,
     )  # fmt: skip
 
 

@@ -104,8 +104,13 @@ class StrategyPass:
         )  # fmt: skip
 
 
-def worth_watching(verdicts: Mapping[str, Verdict], quotes: Mapping[str, Quote], most: int) -> tuple[str, ...]:
-    """The markets to subscribe besides held ones: those nearest to being favoured first."""
+def worth_watching(
+    verdicts: Mapping[str, Verdict], quotes: Mapping[str, Quote], watched: tuple[str, ...], most: int
+) -> tuple[str, ...]:
+    """The markets to subscribe besides held ones: those nearest to being favoured first.
+
+    What is watched already stays while it is among the first half as many again, so subscriptions do not flap.
+    """
 
     def distance(ticker: str) -> int:
         quote = quotes.get(ticker)
@@ -114,4 +119,6 @@ def worth_watching(verdicts: Mapping[str, Verdict], quotes: Mapping[str, Quote],
         return 10_000 - abs(quote.bid + quote.ask - 10_000)
 
     near = sorted(verdicts, key=lambda t: (verdicts[t].reason == "not_active", distance(t), t))
-    return tuple(near[:most])
+    keep = [t for t in near[: most + most // 2] if t in watched][:most]
+    new = [t for t in near if t not in keep][: most - len(keep)]
+    return tuple(keep + new)

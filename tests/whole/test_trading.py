@@ -1,0 +1,76 @@
+"""The whole program on the paper exchange: it trades, its books equal the exchange's ledger, it survives SIGKILL."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.program import QUICK, Program
+
+FAST = {"PAPER_SPEED": "4", "STRATEGY_LOOP_INTERVAL": "3", "RECONCILE_INTERVAL": "3", "MARKET_POLL_INTERVAL": "3"}
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    program = Program(tmp_path, **FAST)
+    yield program
+    program.end()
+
+
+def closed(program: Program) -> list[dict[str, Any]]:
+    return [t for t in program.items("trades") if t["closed_ms"]]
+
+
+def assert_books_equal(program: Program) -> None:
+    cash, held = program.books()
+    ledger = program.ledger()
+    assert (cash, held) == (ledger["cash"], {t: c for t, c in ledger["positions"].items() if float(c)})
+    reconciliation = program.get("status")["reconciliation"]
+    assert reconciliation["ok"] and reconciliation["differences"] == []
+
+
+@pytest.mark.timeout(300)
+def test_it_enters_protects_and_leaves_and_its_books_equal_the_ledger(program: Program) -> None:
+    program.start().configure(strategy=QUICK)
+    program.until(lambda: program.lines("protected"), 60, "no protected position")
+    program.until(lambda: closed(program), 120, "no trade was closed")
+    program.settle_down()
+    assert_books_equal(program)
+    assert program.lines("alarm") == [] and "Traceback" not in program.log.read_text()
+
+
+@pytest.mark.timeout(300)
+def test_after_sigkill_the_position_is_armed_before_anything_is_sent(program: Program) -> None:
+    program.start().configure(strategy=QUICK)
+    program.until(lambda: program.lines("protected"), 60, "no protected position")
+    program.kill()
+    log_before = len(program.log.read_text().splitlines())
+    program.start()
+    later = program.log.read_text().splitlines()[log_before:]
+    armed = next(i for i, line in enumerate(later) if " armed " in line)
+    sent = [i for i, line in enumerate(later) if "ORDER" in line]
+    assert not sent or armed < sent[0]
+    program.settle_down()
+    assert_books_equal(program)
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("seed", range(20))
+def test_books_equal_the_ledger_over_seeds(tmp_path: Path, seed: int, record_property: Any) -> None:
+    program = Program(tmp_path, PAPER_SEED=str(seed), **FAST)
+    try:
+        program.start().configure(strategy=QUICK)
+        program.until(lambda: len(closed(program)) >= 12, 200, "too few trades were closed")
+        program.settle_down()
+        assert_books_equal(program)
+        trades = closed(program)
+        kinds = Counter(t["exit_reason"] for t in trades)
+        losing = sum(t["pnl"].startswith("-") for t in trades)
+        latency = program.get("status")["latency_us"]
+        print(f"\nseed {seed}: {len(trades)} trades {dict(kinds)}, {losing} losing, tick to sent {latency}")
+        assert "Traceback" not in program.log.read_text()
+    finally:
+        program.end()
