@@ -2,9 +2,6 @@
 
 import { byId } from "./dom.js";
 
-const secret = location.hash.slice(1);
-history.replaceState(null, "", location.pathname);
-
 async function post(path, body) {
   const request = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
   return fetch(`/api/v1${path}`, request).catch(() => null);
@@ -40,5 +37,12 @@ async function goOnIfSignedIn() {
   if (response?.ok && (await response.json()).role) location.replace("/");
 }
 
-if (secret) signIn({ link: secret });
-else goOnIfSignedIn();
+function begin() {
+  const secret = location.hash.slice(1);
+  if (!secret) return goOnIfSignedIn();
+  history.replaceState(null, "", location.pathname);
+  return signIn({ link: secret });
+}
+
+addEventListener("hashchange", begin);
+begin();

@@ -1,9 +1,10 @@
 """The web layer over the stand-in desk as gunicorn serves it: `gunicorn serve:app`. Settings come from the environment.
 
-STANDIN_MODE, STANDIN_MARKETS, STANDIN_STREAMS and STANDIN_STEP_S shape it; /_test/ routes move it by hand.
+STANDIN_MODE, _MARKETS, _STREAMS, _STEP_S, _SESSIONS and _LINK shape it; /_test/ routes move it by hand.
 """
 
 import os
+from pathlib import Path
 
 import gevent
 from flask import Response, jsonify, request
@@ -14,7 +15,8 @@ from web.auth import role
 
 desk = StandInDesk(os.environ.get("STANDIN_MODE", "paper"), int(os.environ.get("STANDIN_MARKETS", "6")), clock=True)
 password = None if os.environ.get("STANDIN_LINK") else PASSWORD
-secrets = WebSecrets(admin_password=password, api_token=TOKEN)
+sessions = Path(os.environ["STANDIN_SESSIONS"]) if "STANDIN_SESSIONS" in os.environ else None
+secrets = WebSecrets(admin_password=password, api_token=TOKEN, session_file=sessions)
 app = create_app(
     desk,
     secrets=secrets,
@@ -35,15 +37,17 @@ def beat() -> None:
 @app.post("/_test/<verb>")
 @role("public")
 def control(verb: str) -> Response:
-    """Move the world: publish, stall, go, bye, link."""
+    """Move the world: publish, stall, go, step, note, link."""
     if verb == "publish":
         tickstop.sse.publish(request.get_json(), type="alert")
     elif verb == "stall":
         running[0] = False
     elif verb == "go":
         running[0] = True
-    elif verb == "bye":
-        tickstop.stream.close()
+    elif verb == "step":
+        tickstop.stream.publish_page(desk.step())
+    elif verb == "note":
+        desk.note("warning", "note", request.get_json()["text"], None)
     elif verb == "link":
         return jsonify(link=tickstop.login_link(request.host_url))
     return jsonify(commands=desk.commands, streams=len(tickstop.stream))

@@ -15,13 +15,18 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 class Server:
     """One gunicorn worker with the stand-in desk. `stop()` returns how long SIGTERM took."""
 
-    def __init__(self, **environment: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+    def __init__(self, port: int | None = None, **environment: str) -> None:
+        self.port = port or free_port()
         path = os.pathsep.join((str(ROOT), str(HERE)))
         command = [sys.executable, "-m", "gunicorn", "-c", str(HERE / "serve_conf.py"), "-b", f"127.0.0.1:{self.port}"]
         self.process = subprocess.Popen(
