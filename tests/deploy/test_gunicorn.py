@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from standin import ROOT, Program, lay_out, read_to_end
+from miniature import ROOT, Program, lay_out, messages, read_to_end
 
 
 @pytest.fixture
@@ -102,10 +102,6 @@ def test_make_run_fails_when_the_program_cannot_start(folder):
     with Program(folder, command=["make", *installed, "run"], MODE="live") as program:
         code, output = program.ended(20)
     assert code != 0 and len(messages(output)) == 1
-
-
-def messages(output: str) -> list[str]:
-    return output.split("Tickstop cannot start.")[1:]
 
 
 @pytest.mark.parametrize(

@@ -173,3 +173,8 @@ def read_to_end(connection: socket.socket) -> bytes:
             break
         data += part
     return data
+
+
+def messages(output: str) -> list[str]:
+    """What the program said when it refused to start, once for each time it said it."""
+    return output.split("Tickstop cannot start.")[1:]
