@@ -1,4 +1,4 @@
-"""Fixtures of the browser tests: real Chromium against a real gunicorn, with every console error and CSP report kept."""
+"""Fixtures of the browser tests: real Chromium, a real gunicorn, every console error and CSP report kept."""
 
 import shutil
 import sys
