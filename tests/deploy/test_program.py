@@ -143,3 +143,16 @@ def test_a_key_that_the_exchange_refuses_is_one_clear_message(folder):
         assert "Traceback" not in output
         program.process.terminate()
         assert program.ended(20)[0] == 0
+
+
+def test_as_a_platform_starts_it_one_bot_runs_and_the_page_asks_for_the_password(folder):
+    platform = {"WEB_CONCURRENCY": "4", "GUNICORN_CMD_ARGS": "--preload --access-logfile -", "DYNO": "web.1"}
+    with Program(folder, HOST="0.0.0.0", ADMIN_PASSWORD="correct horse battery", **platform) as program:
+        await_page(program, "/readyz")
+        assert b"password" in program.get("/login").lower()
+        assert "web.1 pid" in (folder / "var" / "bot.lock").read_text()
+        program.process.terminate()
+        code, output = program.ended(20)
+    assert code == 0 and "Traceback" not in output and "RecursionError" not in output, output
+    assert output.count("Booting worker") == 1 and "/login#" not in output
+    assert "correct horse" not in output
