@@ -44,7 +44,7 @@ class Keys:
         if not signature:
             raise Denied("signature_is_missing_from_headers", "signature is missing from headers")
         stamp = headers.get("kalshi-access-timestamp", "")
-        if not (stamp.isascii() and stamp.isdigit()) or abs(int(stamp) - now_ms) > self.window_ms:
+        if not (stamp.isascii() and stamp.isdigit() and len(stamp) < 20) or abs(int(stamp) - now_ms) > self.window_ms:
             raise Denied("header_timestamp_expired", "header timestamp expired")
         if headers.get("kalshi-access-key") != self.key_id:
             raise Denied("authentication_error", "authentication_error", "NOT_FOUND")

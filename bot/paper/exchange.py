@@ -2,6 +2,7 @@
 
 import argparse
 import fcntl
+import gc
 import json
 import signal
 import sys
@@ -96,6 +97,8 @@ def _serve(venue: Venue, server: Server) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stop.set)
     _pump_once(venue, venue.now_ms())
+    gc.collect()
+    gc.freeze()
     base = f"127.0.0.1:{server.server_port}"
     ready = {
         "rest": f"http://{base}{PREFIX}",

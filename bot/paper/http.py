@@ -72,13 +72,13 @@ class Request(msgspec.Struct):
         text = self.text(name)
         if not text:
             return default
-        if not text.lstrip("-").isdecimal():
-            raise self.invalid(name, "number")
-        if int(text) > high:
-            raise self.invalid(name, "lte")
-        if int(text) < low:
-            raise self.invalid(name, "gte")
-        return int(text)
+        try:
+            number = int(text)
+        except ValueError:
+            raise self.invalid(name, "number") from None
+        if not low <= number <= high:
+            raise self.invalid(name, "lte" if number > high else "gte")
+        return number
 
     def one_of(self, name: str, *words: str) -> str:
         if self.text(name) not in ("", *words):
@@ -99,7 +99,7 @@ class Request(msgspec.Struct):
         """The body as a typed object; a flat 400 when it does not decode."""
         try:
             return msgspec.json.decode(self.body, type=cls)
-        except (msgspec.DecodeError, UnicodeDecodeError) as broken:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
             raise malformed(f"json: {broken}") from None
 
 

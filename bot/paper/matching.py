@@ -91,6 +91,8 @@ class Matching:
                     if traded and (taker or takes_crowd):
                         self._hit_crowd(market, book, side, price, level, key, traded, taker, now_ms)
                         count -= traded
+                elif resting.remaining == 0:
+                    continue
                 elif taker and resting.user_id == taker.user_id:
                     if taker.self_trade == "taker_at_cross":
                         self.end(taker, "canceled", "SelfTradeCancel", now_ms)
@@ -153,11 +155,19 @@ class Matching:
                 self.ordered(maker, "Trade", now_ms)
         if taker:
             self._fill(market, taker, trade, True, now_ms)
+        for party in (maker, taker):
+            if party:
+                self._keep_carried(market, self.accounts[party.user_id], now_ms)
         if taker is None and maker is None:
             market.open_interest += count
         else:
             market.open_interest += self._longs(market, taker, maker) - long_before
         self._changed(market)
+
+    def _keep_carried(self, market: Market, account: Account, now_ms: int) -> None:
+        """Cancel the newest resting orders that a smaller position no longer covers and the cash does not carry."""
+        while account.committed > account.cash and (resting := account.resting.get(market.ticker)):
+            self.end(next(reversed(resting.values())), "canceled", "", now_ms)
 
     def _longs(self, market: Market, *parties: Order | None) -> int:
         """The long contracts of the parties to a trade, the crowd's net when it is one."""

@@ -9,6 +9,9 @@ from bot.paper.engine import Engine
 from bot.paper.ledger import Account
 from bot.paper.model import Market, NewOrder, Order, Rejected, Side
 
+MAX_COUNT = 10**12
+"""The largest order, in units of count: beyond it no account could pay."""
+
 
 def create(engine: Engine, user_id: str, new: NewOrder, now_ms: int) -> Order:
     """Match a new order and rest what may rest. Returns the order as it stands then.
@@ -123,7 +126,7 @@ def amend(
     if new_client_order_id and new_client_order_id in account.client_ids:
         raise Rejected("order_already_exists")
     _check_price(market, price)
-    if count <= order.filled:
+    if not order.filled < count <= MAX_COUNT:
         raise Rejected("invalid_amend_qty_for_order", "count is the total and must exceed what is filled")
     if expiration_ms and expiration_ms <= now_ms:
         raise Rejected("invalid_order", "Expiration timestamp must be in the future")
@@ -184,7 +187,7 @@ def _resting(engine: Engine, user_id: str, order_id: str, now_ms: int) -> Order:
 
 
 def _check_form(new: NewOrder, now_ms: int) -> None:
-    if new.count <= 0:
+    if not 0 < new.count <= MAX_COUNT:
         raise Rejected("invalid_order_size")
     resting = new.time_in_force == "good_till_canceled"
     if new.expiration_ms is not None and not resting:

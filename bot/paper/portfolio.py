@@ -12,6 +12,8 @@ from bot.paper.venue import Venue
 
 Json = dict[str, Any]
 Subaccount = Annotated[int, msgspec.Meta(ge=0, le=63)]
+Seconds = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800)]
+"""Unix time up to the year 9999."""
 
 
 class CreateOrder(msgspec.Struct):
@@ -22,7 +24,7 @@ class CreateOrder(msgspec.Struct):
     time_in_force: Literal["good_till_canceled", "immediate_or_cancel", "fill_or_kill"]
     self_trade_prevention_type: Literal["taker_at_cross", "maker"]
     client_order_id: str = ""
-    expiration_time: int | None = None
+    expiration_time: Seconds | None = None
     post_only: bool = False
     reduce_only: bool = False
     cancel_order_on_pause: bool = False
@@ -37,7 +39,7 @@ class AmendOrder(msgspec.Struct):
     count: str
     client_order_id: str = ""
     updated_client_order_id: str = ""
-    expiration_time: int | None = None
+    expiration_time: Seconds | None = None
     exchange_index: int | None = None
 
 

@@ -189,7 +189,7 @@ class Session:
         try:
             try:
                 command = msgspec.json.decode(payload, type=dict[str, Any])
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 raise Refused(1) from None
             given = command.get("id", 0)
             number = given if isinstance(given, int) and given > 0 else 0
@@ -216,7 +216,7 @@ class Session:
         channels = params.get("channels")
         if not isinstance(channels, list) or not channels:
             raise Refused(3)
-        if any(channel not in CHANNELS for channel in channels):
+        if any(not isinstance(channel, str) or channel not in CHANNELS for channel in channels):
             raise Refused(8)
         tickers = self._tickers(params)
         if "orderbook_delta" in channels and not tickers:
@@ -272,9 +272,9 @@ class Session:
         sids = params.get("sids")
         if not isinstance(sids, list) or not sids:
             raise Refused(4)
-        if any(sid not in self.by_sid for sid in sids):
+        if any(not isinstance(sid, int) or sid not in self.by_sid for sid in sids):
             raise Refused(7)
-        for sid in sids:
+        for sid in dict.fromkeys(sids):
             sub = self.by_sid[sid]
             self.drop(sub)
             sub.ack("unsubscribed", number, None)
@@ -283,14 +283,14 @@ class Session:
         sids = params.get("sids", [params["sid"]] if "sid" in params else [])
         if not isinstance(sids, list) or len(sids) != 1:
             raise Refused(12)
-        sub = self.by_sid.get(sids[0])
+        sub = self.by_sid.get(sids[0]) if isinstance(sids[0], int) else None
         if sub is None:
             raise Refused(7)
         action = params.get("action")
         if action is None:
             raise Refused(15)
         allowed = {"add_markets", "delete_markets"} | ({"get_snapshot"} if sub.channel == "orderbook_delta" else set())
-        if action not in allowed or sub.channel in UNFILTERED:
+        if not isinstance(action, str) or action not in allowed or sub.channel in UNFILTERED:
             raise Refused(13)
         tickers = self._tickers(params)
         if not tickers:
@@ -321,7 +321,7 @@ class Session:
         ids = params.get("market_ids", params.get("market_id"))
         if named is None and ids is not None:
             by_id = {market.market_id: ticker for ticker, market in self.hub.engine.markets.items()}
-            named = [by_id.get(i, "") for i in ([ids] if isinstance(ids, str) else ids)]
+            named = [by_id.get(str(i), "") for i in (ids if isinstance(ids, list) else [ids])]
         if named is None or named == []:
             return None
         listed = [named] if isinstance(named, str) else named

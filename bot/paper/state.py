@@ -114,10 +114,15 @@ class State(Listener):
         gone = [key for key, thing in self._dirty.items() if thing is None]
         kept = [(*key, _body(thing)) for key, thing in self._dirty.items() if thing is not None]
         self._dirty.clear()
-        self._db.execute("begin immediate")
-        self._db.executemany("delete from record where kind = ? and key = ?", gone)
-        self._db.executemany("insert or replace into record values (?, ?, ?)", kept)
-        self._db.execute("commit")
+        try:
+            self._db.execute("begin immediate")
+            self._db.executemany("delete from record where kind = ? and key = ?", gone)
+            self._db.executemany("insert or replace into record values (?, ?, ?)", kept)
+            self._db.execute("commit")
+        except sqlite3.Error as problem:
+            raise SystemExit(
+                f"exchange: the state cannot be written ({problem}); free the disk and start again"
+            ) from None
 
     def open_account(self, user_id: str, cash: int) -> None:
         self._dirty["cash", user_id] = cash

@@ -216,6 +216,16 @@ def test_an_order_that_closes_a_position_needs_no_money(floor: Floor) -> None:
     floor.refuses("insufficient_balance", "ann", "ask", 5000, 10_000)
 
 
+def test_orders_that_a_closed_position_no_longer_covers_go_when_cash_cannot_carry_them(floor: Floor) -> None:
+    floor.crowd("ask", 9900, 200_000)
+    floor.send("ann", "bid", 9900, 100_900)
+    target = floor.send("ann", "ask", 9900, 100_900, post_only=True)
+    floor.crowd("ask", 9900, 0)
+    floor.crowd("bid", 100, 200_000)
+    floor.send("ann", "ask", 100, 100_900, time_in_force="immediate_or_cancel", self_trade="maker", reduce_only=True)
+    assert target.status == "canceled" and floor.ann.cash > 0
+
+
 def test_the_worked_example_of_the_fact_sheet(floor: Floor) -> None:
     floor.crowd("ask", 4000, 10_000)
     floor.send("ann", "bid", 4000, 1000)

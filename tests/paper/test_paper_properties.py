@@ -13,7 +13,7 @@ from bot.paper.ledger import Account
 from bot.paper.model import Event, Market, NewOrder, Rejected, Series
 
 TICKERS = ["A-1", "A-2"]
-CASH = 50_000_000
+CASH = 20_000_000
 
 
 class Storm:
@@ -117,7 +117,8 @@ def check_account(account: Account) -> None:
         assert fill.position == after
     assert cash == account.cash
     assert {t: n for t, n in held.items() if n} == {t: p.count for t, p in account.positions.items() if p.count}
-    assert account.cash % 100 == 0
+    assert account.cash % 100 == 0 and account.cash > -10_000
+    assert account.committed <= max(0, account.cash) or not account.resting
     assert account.cash + sum(p.cost - p.realized + p.fees for p in account.positions.values()) == CASH
     for order in account.orders.values():
         assert order.remaining >= 0 and order.filled <= order.initial
