@@ -10,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 ENV_FILE = Path(".env")
+OBEYED_WITHIN_S = 10.0
+"""Longer than the sweep over the stops, which looks for the order."""
 LATER = ("backtest", "record", "report", "simulate")
 
 
@@ -60,7 +62,13 @@ def kill(argv: list[str]) -> int:
     draft = folder / "halt.new"
     draft.write_text(json.dumps({"reason": reason, "at_ms": time.time_ns() // 1_000_000}) + "\n")
     draft.replace(order)
-    print(f"Halt ordered in {order}. The bot obeys within its next sweep over the stops; exits go on.")
+    deadline = time.monotonic() + OBEYED_WITHIN_S
+    while order.exists():
+        if time.monotonic() > deadline:
+            print(f"No bot has taken the order in {order}: none runs on this folder. One that starts will obey it.")
+            return 3
+        time.sleep(0.05)
+    print("Halted: no more entries; exits go on. Resume on the page.")
     return 0
 
 

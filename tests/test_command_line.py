@@ -71,11 +71,25 @@ def test_faulty_settings_are_named(monkeypatch, capsys):
     assert "FAIL  settings" in capsys.readouterr().out
 
 
-def test_kill_leaves_an_order_to_halt_in_the_data_folder(place, capsys):
-    assert main(["kill", "--reason", "odd prices"]) == 0
+def test_kill_without_a_running_bot_leaves_the_order_for_the_next(place, monkeypatch, capsys):
+    monkeypatch.setattr("bot.__main__.OBEYED_WITHIN_S", 0.1)
+    assert main(["kill", "--reason", "odd prices"]) == 3
     assert json.loads((place / "var" / "halt").read_text())["reason"] == "odd prices"
     assert list((place / "var").iterdir()) == [place / "var" / "halt"]
-    assert "Halt ordered" in capsys.readouterr().out
+    assert "One that starts will obey it" in capsys.readouterr().out
+
+
+def test_kill_waits_until_the_bot_has_obeyed(place, capsys):
+    def obey():
+        while not (place / "var" / "halt").exists():
+            time.sleep(0.01)
+        (place / "var" / "halt").unlink()
+
+    bot = threading.Thread(target=obey)
+    bot.start()
+    assert main(["kill"]) == 0
+    bot.join()
+    assert "Halted: no more entries" in capsys.readouterr().out
 
 
 def verdicts(environ: dict[str, str], place: Path) -> dict[str, tuple[str, str]]:

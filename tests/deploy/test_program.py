@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from urllib.error import HTTPError
@@ -156,3 +157,13 @@ def test_as_a_platform_starts_it_one_bot_runs_and_the_page_asks_for_the_password
     assert code == 0 and "Traceback" not in output and "RecursionError" not in output, output
     assert output.count("Booting worker") == 1 and "/login#" not in output
     assert "correct horse" not in output
+
+
+def test_kill_from_the_command_line_halts_the_running_bot(folder):
+    with Program(folder) as program:
+        await_page(program, "/readyz")
+        killed = subprocess.run([sys.executable, "-m", "bot", "kill"], cwd=folder, capture_output=True, text=True)
+        assert (killed.returncode, killed.stderr) == (0, "") and "Halted" in killed.stdout
+        program.process.terminate()
+        code, output = program.ended(20)
+    assert code == 0 and "kill  halted" in output, output
