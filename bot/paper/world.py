@@ -15,7 +15,7 @@ from bot.core.units import ONE
 from bot.paper import listing
 from bot.paper.bookmakers import Bookmakers
 from bot.paper.contest import Contest, Outcome, Path, draw_path, mean_for
-from bot.paper.crowd import CENT, TAPERED, draw_ladder, draw_take, draw_width, quote, shuffle
+from bot.paper.crowd import CENT, TAPERED, Ladder, draw_ladder, draw_take, draw_width, quote, shuffle
 from bot.paper.engine import Engine
 from bot.paper.listing import Listing, Times
 from bot.paper.teams import LEAGUES, League, Team
@@ -38,6 +38,8 @@ SHELF_MIN = 10
 """How long a settled event stays listed."""
 VOID, PAUSE = 0.01, 0.08
 """Share of games that are called off, and that the exchange pauses once."""
+NOTICE = 0.1
+"""Chance per step that makers look whether their quotes are still there."""
 GONE_PER_S, WIDTH_PER_S = 1 / 240, 1 / 60
 """Rates per market at which one side withdraws for a moment, and at which makers choose another spread."""
 
@@ -171,6 +173,8 @@ class World:
             ladder.back_ms = now_ms + round(rng.uniform(500, 3_000))
         if rng.random() < WIDTH_PER_S * busy:
             ladder.width = draw_width(rng)
+        if rng.random() < NOTICE:
+            _notice(ladder, engine)
         changes = quote(ladder, chance * ONE, rng)
         if contest.stage == "live":
             drawn = (shuffle(ladder, rng) for _ in range(_times(contest.shuffles * busy, rng)))
@@ -367,6 +371,13 @@ class World:
 def _times(expected: float, rng: Random) -> int:
     """A whole number of happenings with this mean."""
     return int(expected) + (rng.random() < expected % 1)
+
+
+def _notice(ladder: Ladder, engine: Engine) -> None:
+    """Makers see what members have taken from the top, so that they quote it anew."""
+    bid, _, ask, _ = engine.best(ladder.ticker)
+    ladder.bids = {price: size for price, size in ladder.bids.items() if bid is not None and price <= bid}
+    ladder.asks = {price: size for price, size in ladder.asks.items() if ask is not None and price >= ask}
 
 
 def _call_off(engine: Engine, ticker: str, now_ms: int) -> None:

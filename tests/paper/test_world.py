@@ -8,7 +8,8 @@ import pytest
 
 from bot.paper.contest import Contest, draw_path, mean_for
 from bot.paper.engine import Engine
-from bot.paper.model import Listener, Market
+from bot.paper.model import Listener, Market, NewOrder
+from bot.paper.orders import create
 from bot.paper.teams import LEAGUES
 from bot.paper.world import World
 
@@ -213,6 +214,32 @@ def test_reading_the_odds_does_not_disturb_the_world() -> None:
         return [engine.depth(ticker) for ticker in engine.markets]
 
     assert books(True) == books(False)
+
+
+def test_what_a_member_takes_is_quoted_again() -> None:
+    engine, world, _ = begin()
+    run(engine, world, 0, 5)
+    engine.add_account("member", 10**15)
+    sold = []
+    for outcome in (game.outcomes[0] for game in games(world)):
+        bid, *_ = engine.best(outcome.ticker)
+        if bid is not None and bid > 2_000:
+            order = NewOrder(
+                ticker=outcome.ticker,
+                side="ask",
+                price=bid - 1_000,
+                count=10**9,
+                time_in_force="immediate_or_cancel",
+                self_trade="taker_at_cross",
+                client_order_id=outcome.ticker,
+            )
+            assert create(engine, "member", order, NOW + 5_000).filled > 0
+            assert (engine.best(outcome.ticker)[0] or 0) < bid - 1_000
+            sold.append(outcome)
+    assert len(sold) > 10
+    run(engine, world, 5, 12, step_ms=100)
+    back = [max(o.ladder.bids, default=None) == engine.best(o.ticker)[0] for o in sold]
+    assert sum(back) >= 0.9 * len(back)
 
 
 def test_speed_compresses_everything() -> None:
