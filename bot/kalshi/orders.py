@@ -22,6 +22,8 @@ from bot.core.venue import Accepted, AlreadyExists, NotFound, NotSent, Outcome, 
 from bot.kalshi import wire
 from bot.kalshi.sign import HeaderStock, Signer
 
+_poll = get_original("select", "poll")
+
 _CONNECTIONS = 32
 """Most connections of one lane in use at once."""
 
@@ -106,7 +108,7 @@ class _Lane:
 
 def _silent(sock: Any) -> bool:
     """An idle connection is readable only when its peer has closed it (or sent what it should not)."""
-    poll = get_original("select", "poll")()
+    poll = _poll()
     poll.register(sock.fileno(), select.POLLIN)
     return not poll.poll(0)
 

@@ -119,6 +119,7 @@ class KalshiReads:
 
         Of the named series, else of all; `category` keeps only events of that category (exact, e.g. 'Sports').
         """
+        self._refresh_series(bool(series), category)
         listed: list[tuple[Market, Quote]] = []
         for name in series or (None,):
             params = {
@@ -166,19 +167,27 @@ class KalshiReads:
         return books
 
     def series(self, ticker: str) -> wire.WireSeries:
-        """Fee facts of a series; the whole list is read once an hour, a series missing from it on its own."""
-        now_ns = self._clock_ns()
-        if now_ns - self._series_read_ns > _SERIES_SECONDS * 1_000_000_000:
-            listed = self._read("/series", {}, wire.reader(wire.SeriesList), lambda reply: len(reply.series))
-            self._series = {series.ticker: series for series in listed.series}
-            self._series_read_ns = now_ns
-            self._events.clear()
+        """Fee facts of a series, kept until `open_markets` begins anew with them (hourly)."""
         if ticker not in self._series:
             self._series[ticker] = self._one(f"/series/{quote(ticker, safe='')}", wire.SeriesReply).series
         return self._series[ticker]
 
     def close(self) -> None:
         self._session.close()
+
+    def _refresh_series(self, named: bool, category: str) -> None:
+        """Once an hour: forget what is known of series and events, and read the series' list unless a few are named."""
+        now_ns = self._clock_ns()
+        if now_ns - self._series_read_ns < _SERIES_SECONDS * 1_000_000_000:
+            return
+        listed: list[wire.WireSeries] = []
+        if not named:
+            params = {"category": category or None}
+            read = wire.reader(wire.SeriesList)
+            listed = self._read("/series", params, read, lambda reply: len(reply.series)).series
+        self._series = {series.ticker: series for series in listed}
+        self._series_read_ns = now_ns
+        self._events.clear()
 
     def _event(self, event_ticker: str) -> tuple[wire.WireEvent, int | None]:
         if event_ticker not in self._events:

@@ -26,6 +26,10 @@ SILENCE_NS = 25 * _SECOND
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 5.0, 60.0
 _YIELD_FRAMES, _YIELD_NS = 64, 1_000_000
+_A_MOMENT = 1e-6
+"""Not 0: after sleep(0) gevent looks at sockets and timers only every 50th time, which held the hub for 25-50 ms."""
+
+_WAITED_NS = 50_000
 _RECEIVE_BYTES = 256 * 1024
 
 
@@ -176,11 +180,14 @@ class Stream:
         stats = self.stats
         second_ns, second_frames = self._clock_ns(), stats.frames
         while not self._stopping.is_set():
+            asked_ns = self._clock_ns()
             try:
                 data = receive(_RECEIVE_BYTES)
             except TimeoutError:
                 data = None
             now_ns = self._clock_ns()
+            if now_ns - asked_ns > _WAITED_NS:
+                self._unyielded, self._yielded_ns = 0, time.monotonic_ns()
             if data:
                 stats.last_bytes_ns = now_ns
                 for opcode, payload in reader.messages(data):
@@ -277,5 +284,5 @@ class Stream:
         self._unyielded += 1
         now_ns = time.monotonic_ns()
         if self._unyielded >= _YIELD_FRAMES or now_ns - self._yielded_ns >= _YIELD_NS:
-            time.sleep(0)
+            time.sleep(_A_MOMENT)
             self._unyielded, self._yielded_ns = 0, time.monotonic_ns()

@@ -117,7 +117,7 @@ def test_open_markets_join_event_series_and_milestone():
     assert market.grid == CENT_GRID
     assert market.volume_24h == 912_000
     assert (quote.bid, quote.bid_size, quote.ask, quote.ask_size, quote.source) == (5600, 4000, 5800, 30050, "rest")
-    path, query = exchange.targets[0]
+    path, query = exchange.targets[-1]
     assert path == "/events"
     assert query["status"] == ["open"]
     assert query["with_nested_markets"] == query["with_milestones"] == ["true"]
