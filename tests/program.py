@@ -143,7 +143,11 @@ class Program:
     def settle_down(self, wait_s: float = 60.0) -> None:
         """Leave everything, and wait until nothing is held and the books were compared."""
         self.post("bot/flatten")
-        self.until(lambda: not self.items("positions") and not self.items("orders"), wait_s, "not flat")
+        self.run_out(wait_s)
+
+    def run_out(self, wait_s: float = 240.0) -> None:
+        """Wait until every position has ended by itself and the books were compared."""
+        self.until(lambda: not self.items("positions") and not self.items("orders"), wait_s, "positions remain")
         after = self.get("status")["server_ms"]
         self.until(lambda: self.get("status")["reconciliation"]["at_ms"] > after, 40, "not reconciled")
 

@@ -223,8 +223,11 @@ class Bot:
             self.loops["Reconciler"].wake()
 
     def on_sent(self, client_order_id: str, sent_ns: int) -> None:
-        """The kernel has taken an order's bytes."""
+        """The kernel has taken an order's bytes. An exit's step is told only now: nothing comes before its send."""
         self.sent_orders += 1
+        order = self.state.orders.get(client_order_id)
+        if order is not None and order.purpose == "exit":
+            self.door.handle(Sending(sent_ns // 1_000_000, client_order_id))
         tick_ns = self._ticks_ns.pop(client_order_id, 0)
         if tick_ns:
             self.latency.add((sent_ns - tick_ns) / 1000)
@@ -321,7 +324,8 @@ class Bot:
         if isinstance(job, PlaceOrder):
             if job.tick_ns:
                 self._ticks_ns[job.client_order_id] = job.tick_ns
-            handle(Sending(now_ms(), job.client_order_id))
+            if job.purpose == "entry":
+                handle(Sending(now_ms(), job.client_order_id))
             outcome = self.orders.create(job)
             handle(CreateReplied(now_ms(), job.client_order_id, outcome))
         elif isinstance(job, CancelOrder):

@@ -4,7 +4,9 @@ import logging
 import time
 from collections.abc import Callable
 
-from bot.core.effects import Notice, PlaceOrder, Reconcile, Wake
+import gevent
+
+from bot.core.effects import CancelOrder, Notice, PlaceOrder, Reconcile, ResolveOrder, Wake
 from bot.core.events import Event
 from bot.core.facts import Fact, encode
 from bot.core.state import TradingState
@@ -44,29 +46,33 @@ class Door:
         self.seq = journal.last_seq
 
     def handle(self, event: Event) -> Turn:
-        """Decide one event, record its facts, and hand its effects on."""
+        """Decide one event, record its facts, and hand its effects on: orders first, then whoever wants to know."""
         turn = step(self.state, event, self.rules)
         if turn.defect is not None:
             log.error("defect in the core", exc_info=turn.defect)
         if turn.facts:
             self.seq = self._journal.append([encode(fact) for fact in turn.facts])
-        work = False
-        for effect in turn.effects:
-            match effect:
-                case Notice():
-                    self._on_notice(effect)
-                case Wake():
-                    self._on_wake(effect)
-                case Reconcile():
-                    self._on_reconcile()
-                case _:
-                    self._executor.submit(effect, self.seq)
-                    work = True
-        if work:
+        jobs = [effect for effect in turn.effects if isinstance(effect, PlaceOrder | CancelOrder | ResolveOrder)]
+        for job in jobs:
+            self._executor.submit(job, self.seq)
+        if jobs:
             self._on_work()
-        if turn.facts:
-            self._on_facts(turn.facts, self.seq)
+        if any(isinstance(job, PlaceOrder) and job.purpose == "exit" for job in jobs):
+            gevent.spawn(self._tell, turn, self.seq)  # after the exit's own greenlet: log and history do not delay it
+        else:
+            self._tell(turn, self.seq)
         return turn
+
+    def _tell(self, turn: Turn, seq: int) -> None:
+        for effect in turn.effects:
+            if isinstance(effect, Notice):
+                self._on_notice(effect)
+            elif isinstance(effect, Wake):
+                self._on_wake(effect)
+            elif isinstance(effect, Reconcile):
+                self._on_reconcile()
+        if turn.facts:
+            self._on_facts(turn.facts, seq)
 
 
 def now_ms() -> int:

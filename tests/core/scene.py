@@ -78,7 +78,7 @@ class Scene:
             "test", market(**changes), side, Price(limit), Count(count), "immediate_or_cancel", plan, "why"
         )  # type: ignore[arg-type]
         self.read()
-        return self.do(e.Propose(self.now, wanted, quote(8_700, 8_800, self.now)))
+        return self.do(e.Propose(self.now, wanted, 0))
 
     def sent(self) -> list[PlaceOrder]:
         return [x for x in self.effects if isinstance(x, PlaceOrder)]

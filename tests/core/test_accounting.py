@@ -140,11 +140,11 @@ def test_a_difference_counts_when_it_outlasts_read_lag_and_stops_entries_in_that
 
 
 def propose_with(scene: Scene, positions: list[VenuePosition], ticker: str) -> str:
-    from scene import PLAN, quote
+    from scene import PLAN
 
     wanted = e.Proposal("test", market(ticker), "bid", Price(8_800), Count(100), "immediate_or_cancel", PLAN, "why")
     scene.read(positions=positions)
-    answer = scene.do(e.Propose(scene.now, wanted, quote(8_700, 8_800, scene.now, ticker=ticker))).answer
+    answer = scene.do(e.Propose(scene.now, wanted, 0)).answer
     assert answer is not None
     return answer.code
 

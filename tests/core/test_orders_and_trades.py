@@ -4,7 +4,7 @@ import itertools
 from typing import get_args
 
 import pytest
-from scene import TICKER, Scene, quote
+from scene import TICKER, Scene
 
 from bot.core import events as e
 from bot.core import orders, trades
@@ -172,7 +172,7 @@ def test_entries_wait_for_a_reconciliation_after_a_restart() -> None:
     from scene import PLAN, market
 
     proposal = e.Proposal("test", market(), "bid", 8_800, Count(100), "immediate_or_cancel", PLAN, "why")  # type: ignore[arg-type]
-    turn = scene.do(e.Propose(scene.now, proposal, quote(8_700, 8_800)))
+    turn = scene.do(e.Propose(scene.now, proposal, 0))
     assert turn.answer is not None and turn.answer.code == "not_reconciled"
 
 
