@@ -64,7 +64,7 @@ class World:
     done = False
 
     def __init__(self, name: str, seed: int, speed: float, *, games: int = 32, activity: float = 1.0) -> None:
-        """`games` are on the list at once; `activity` scales the rate of book changes (1 = about 200 per second)."""
+        """`games` are on the list at once; `activity` scales the rate of book changes (1 = about 300 per second)."""
         if name != "demo":
             raise ValueError(f"there is no world {name!r}: the worlds are: demo")
         if not speed > 0:
