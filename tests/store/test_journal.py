@@ -249,6 +249,15 @@ def test_a_write_ahead_log_cut_in_its_last_commit_is_an_ordinary_crash(tmp_path:
     assert len(opened_and_loaded(path)) == 19
 
 
+def test_a_last_commit_that_was_half_written_is_an_ordinary_crash(tmp_path: Path) -> None:
+    """SQLite writes a frame's header before its page: a crash between them leaves a bad checksum at the end."""
+    path = left_by_a_crash(tmp_path, 20)
+    wal = path.with_name("journal.db-wal")
+    data = wal.read_bytes()
+    wal.write_bytes(data[:-4096] + bytes(4096))
+    assert len(opened_and_loaded(path)) == 19
+
+
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     path.write_bytes(b"this is not a database, it is a letter to a friend" * 100)
