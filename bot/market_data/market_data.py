@@ -94,22 +94,29 @@ class MarketData:
         self._stream.want(TICKER, self._followed)
 
     def discover(self) -> None:
-        """Read every open market, and held ones that are no longer open. ReadFailed leaves what is known as it is."""
+        """Read every open market, and held ones that are no longer open. ReadFailed leaves what is known as it is.
+
+        A held market that cannot be read (archived, say) stays as it was known.
+        """
         started_ns = self._clock_ns()
         listed = self._reads.open_markets(self._series, self._category)
         found = {market.ticker: (market, quote) for market, quote in listed}
         for ticker in self._held - found.keys():
-            found[ticker] = self._reads.market(ticker)
+            try:
+                found[ticker] = self._reads.market(ticker)
+            except ReadFailed as failure:
+                self._log(f"held market {ticker} could not be read: {failure}")
         known = self._markets
-        self._markets = {ticker: market for ticker, (market, _) in found.items()}
-        self._quotes = {t: quote for t, quote in self._quotes.items() if t in found}
-        self._confirmed_ns = {t: ns for t, ns in self._confirmed_ns.items() if t in found}
+        kept = {ticker: market for ticker, market in known.items() if ticker in self._held}
+        self._markets = kept | {ticker: market for ticker, (market, _) in found.items()}
+        self._quotes = {t: quote for t, quote in self._quotes.items() if t in self._markets or t in self._held}
+        self._confirmed_ns = {t: ns for t, ns in self._confirmed_ns.items() if t in self._quotes}
         self._discovered_ns = self._clock_ns()
         self._snapshot = None
         for _, quote in found.values():
             self._read_quote(quote, started_ns)
-        new, gone = len(found.keys() - known.keys()), len(known.keys() - found.keys())
-        self._log(f"{len(found)} markets, {new} new, {gone} gone")
+        new, gone = len(self._markets.keys() - known.keys()), len(known.keys() - self._markets.keys())
+        self._log(f"{len(self._markets)} markets, {new} new, {gone} gone")
 
     def confirm_stale(self, now_ns: int) -> None:
         """Read by REST the held markets that have been silent too long, and everybody after a connect. Call every 2 s.

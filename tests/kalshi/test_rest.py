@@ -159,6 +159,28 @@ def test_an_empty_side_is_no_price(fields, bid, ask):
     assert (quote.bid_size == 0) == (bid is None)
 
 
+def test_fees_are_read_anew_every_hour():
+    clock, exchange = [10**18], listing()
+
+    def three(reads):
+        multipliers = []
+        for pause_s in (0, 3599, 2):
+            clock[0] += pause_s * 10**9
+            multipliers.append(reads.open_markets()[0][0].fee_multiplier)
+            exchange.paths["/series"] = lambda query: body(series=[SERIES | {"fee_multiplier": 2.0}])
+        return multipliers
+
+    assert reading(exchange, three, clock_ns=lambda: clock[0])[0] == [0.5, 0.5, 2.0]
+
+
+def test_named_series_are_read_one_by_one():
+    exchange = listing()
+    exchange.paths["/series/KXA"] = lambda query: body(series=SERIES)
+    reading(exchange, lambda reads: reads.open_markets(["KXA", "KXB"]))
+    assert [path for path, _ in exchange.targets] == ["/events", "/series/KXA", "/events"]
+    assert [query["series_ticker"] for path, query in exchange.targets if path == "/events"] == [["KXA"], ["KXB"]]
+
+
 def test_one_market_is_read_with_the_facts_of_its_event():
     exchange = Exchange(
         **{

@@ -64,6 +64,8 @@ class Reads:
         return [(market(t), quote(t, bid, ask, self.clock())) for t, (bid, ask) in self.listed.items()]
 
     def market(self, ticker):
+        if ticker not in self.others:
+            raise ReadFailed("not_found", 404)
         return self.others[ticker], quote(ticker, None, None, self.clock())
 
     def orderbooks(self, tickers):
@@ -263,6 +265,16 @@ def test_discovery_lists_markets_and_quotes_and_keeps_held_ones_that_closed(worl
     assert set(world.data.snapshot().markets) == {"A", "H"}
     assert world.data.quote("B") is None
     assert set(snapshot.markets) == {"A", "B", "H"}
+
+
+def test_a_held_market_that_was_archived_does_not_stop_discovery(world):
+    world.reads.listed = {"A": (4000, 4200), "B": (6000, 6100)}
+    world.data.discover()
+    world.data.follow(frozenset({"B", "NEVER-SEEN"}), ())
+    world.reads.listed = {"C": (1000, 1100)}
+    world.data.discover()
+    assert set(world.data.snapshot().markets) == {"B", "C"}
+    assert world.data.quote("B").bid == 6000
 
 
 def test_a_failed_discovery_changes_nothing(world):
