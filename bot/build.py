@@ -10,7 +10,6 @@ import gevent
 from flask import Flask
 
 import web.desk
-from bot import paper_process
 from bot.core import facts
 from bot.core.state import TradingState, fold, load, new_state, state_hash
 from bot.kalshi.orders import KalshiOrders
@@ -19,13 +18,14 @@ from bot.kalshi.sign import KeyProblem, Signer, load_key
 from bot.kalshi.stream import Stream
 from bot.market_data.market_data import MarketData
 from bot.odds.client import OddsClient
-from bot.paper_process import PaperProblem, Venue
+from bot.run import paper_process
 from bot.run.bot import Bot, default_config
 from bot.run.desk import Desk
 from bot.run.door import now_ms
 from bot.run.executor import Executor, WriteBudget
 from bot.run.lease import FileLease
 from bot.run.odds_feed import OddsFeed
+from bot.run.paper_process import PaperProblem, Venue
 from bot.settings import Settings
 from bot.store.history import History
 from bot.store.journal import Journal

@@ -76,7 +76,7 @@ def _start(folder: Path, arguments: list[str]) -> Venue:
     with (folder / "exchange.log").open("ab") as log, (folder / "ready.line").open("wb") as out:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=log, start_new_session=True,
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
         )  # fmt: skip
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
