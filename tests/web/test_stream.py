@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from flask_sse import Message
 from standin import StandInDesk, ticker
 
-from web.stream import HELLO, Stream, StreamsFull
+from web.stream import HELLO, Stream, StreamsFull, encode
 
 
 def events(chunk: bytes):
@@ -138,7 +139,7 @@ def test_a_browser_that_is_cut_inside_a_conflated_batch_resumes_without_loss(des
 
 
 def test_a_browser_that_is_far_behind_gets_a_new_snapshot(desk):
-    stream = make(desk, queue=50)
+    stream = make(desk, kept=50)
     _, chunks = opened(stream)
     next(chunks)
     for index in range(60):
@@ -203,3 +204,9 @@ def test_a_session_that_ends_loses_its_stream(desk):
     next(chunks)
     allowed[0] = False
     assert events(b"".join(chunks))[-1] == ("bye", None, {"reason": "signed_out"})
+
+
+def test_events_are_written_as_flask_sse_writes_them():
+    data = '{"a":[1,"b"]}'
+    assert encode("delta", data.encode(), "boot-7") == str(Message(data, type="delta", id="boot-7")).encode()
+    assert encode("tick", data.encode()) == str(Message(data, type="tick")).encode()
