@@ -193,3 +193,56 @@ def test_a_recorded_market_is_followed_without_a_gap_to_the_same_last_book(excha
     told = client(REPLAY, exchange("--replay", str(path), "--speed", "20"))
     assert told["gaps"] == told["bad"] == 0
     assert told["levels"] > 20
+
+
+FAULTY = """
+data.discover()
+name = next(t for t, q in data.snapshot().quotes.items() if q.bid and q.ask and 2000 < q.bid < 8000)
+followed = sorted(data.snapshot().markets)[:20]
+data.follow(frozenset(followed) | {name}, ())
+reader = gevent.spawn(data.run)
+until(lambda: data.health().gaps >= 8, 60)
+until(lambda: data.health().live_books >= 20, 60)
+agree = 0
+for _ in range(100):
+    gevent.sleep(0.05)
+    books = reads.orderbooks(followed)
+    own = {t: data.book(t) for t in followed}
+    agree = max(agree, sum(
+        own[t] is not None and own[t].depth() == (sorted(bids, reverse=True), sorted(asks))
+        for t, (bids, asks) in books.items()
+    ))
+    if agree == len(followed):
+        break
+buys = [order(name, "bid", 9900, 100, "immediate_or_cancel") for _ in range(6)]
+ends = [type(orders.create(buy)).__name__ for buy in buys]
+gevent.sleep(0.5)
+known = {o.client_order_id for o in reads.orders()}
+health = data.health()
+data.stop()
+reader.join(5)
+print(json.dumps({
+    "agree": agree, "followed": len(followed), "gaps": health.gaps, "resyncs": health.resyncs, "bad": health.bad_frames,
+    "ends": ends, "applied": [buy.client_order_id in known for buy in buys],
+}))
+"""
+
+
+def test_lost_frames_failed_reads_and_lost_replies_leave_the_truth_intact(exchange):
+    """Dropped frames: every book is right again. Lost replies: unknown, never claimed to be applied or refused."""
+    plan = [
+        {"at": "ws", "kind": "drop", "every": 60, "times": 12},
+        {"at": "read", "kind": "http_500", "every": 3},
+        {"at": "create", "kind": "lost_reply_after", "every": 3, "times": 1},
+        {"at": "create", "kind": "lost_reply_before", "every": 2, "times": 1},
+        {"at": "create", "kind": "http_500", "every": 1, "times": 1},
+        {"at": "create", "kind": "reset", "every": 1, "times": 1},
+    ]
+    told = client(FAULTY, exchange("--world", "demo", "--seed", "3", "--faults", json.dumps(plan)))
+    assert told["agree"] == told["followed"]
+    assert told["gaps"] >= 8
+    assert told["bad"] == 0
+    ends = list(zip(told["ends"], told["applied"], strict=True))
+    assert {end for end, _ in ends} == {"Unknown", "Accepted"}
+    assert all(applied for end, applied in ends if end == "Accepted")
+    assert {applied for end, applied in ends if end == "Unknown"} == {True, False}
