@@ -1,0 +1,158 @@
+"""A damaged journal is refused with what to do, never loaded in part; what a crash leaves behind is no damage."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from test_journal import filled, opened
+
+from bot.store.journal import JournalCorrupt, JournalError
+
+
+def damage_body(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE records SET body = CAST('recorD 7' AS BLOB) WHERE seq = 7")
+
+
+def delete_middle(db: sqlite3.Connection) -> None:
+    db.execute("DELETE FROM records WHERE seq = 7")
+
+
+def delete_last(db: sqlite3.Connection) -> None:
+    db.execute("DELETE FROM records WHERE seq = 20")
+
+
+def delete_first(db: sqlite3.Connection) -> None:
+    db.execute("DELETE FROM records WHERE seq = 1")
+
+
+def swap_two(db: sqlite3.Connection) -> None:
+    db.executescript(
+        "UPDATE records SET seq = 99 WHERE seq = 3; UPDATE records SET seq = 3 WHERE seq = 4;"
+        "UPDATE records SET seq = 4 WHERE seq = 99"
+    )
+
+
+def delete_head(db: sqlite3.Connection) -> None:
+    db.execute("DELETE FROM head")
+
+
+def retype_body(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE records SET body = CAST(body AS TEXT) WHERE seq = 7")
+
+
+@pytest.mark.parametrize(
+    "damage", [damage_body, delete_middle, delete_last, delete_first, swap_two, delete_head, retype_body]
+)
+def test_a_changed_or_missing_record_is_refused_with_what_to_do(tmp_path: Path, damage) -> None:
+    path = tmp_path / "journal.db"
+    filled(path)
+    with sqlite3.connect(path) as db:
+        damage(db)
+    db.close()
+    for _ in range(2):
+        with pytest.raises(JournalCorrupt, match=r"journal\.db is damaged: .*Stop every copy") as caught:
+            opened(path)
+        assert "backup" in str(caught.value)
+
+
+def test_a_damaged_snapshot_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = opened(path)
+    journal.append([b"x"])
+    journal.snapshot(1, b"state", "hash")
+    journal.close()
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE snapshots SET hash = 'other'")
+    db.close()
+    with pytest.raises(JournalCorrupt, match="snapshot at record 1"):
+        opened(path)
+
+
+def test_no_flipped_byte_of_the_file_changes_what_is_loaded(tmp_path: Path) -> None:
+    """Each byte sampled is either refused or without effect; never a different answer."""
+    path = tmp_path / "journal.db"
+    filled(path, 60, batch=60)
+    good = path.read_bytes()
+    expected = opened_and_loaded(path)
+    refused = 0
+    for at in range(0, len(good), 61):
+        path.write_bytes(good[:at] + bytes([good[at] ^ 0x10]) + good[at + 1 :])
+        for name in ("journal.db-wal", "journal.db-shm"):
+            (tmp_path / name).unlink(missing_ok=True)
+        try:
+            assert opened_and_loaded(path) == expected, f"byte {at}"
+        except JournalError:
+            refused += 1
+    assert refused > 10
+
+
+def opened_and_loaded(path: Path) -> list[tuple[int, bytes]]:
+    journal = opened(path)
+    records = journal.load().records
+    journal.close()
+    return records
+
+
+def left_by_a_crash(tmp_path: Path, commits: int) -> Path:
+    """A journal whose commits are all still in its write-ahead log, as SIGKILL leaves it."""
+    journal = opened(tmp_path / "live.db")
+    for number in range(commits):
+        journal.append([b"record %d" % number])
+        assert journal.commits.drain()
+    crashed = tmp_path / "journal.db"
+    for suffix in ("", "-wal"):
+        (tmp_path / f"journal.db{suffix}").write_bytes((tmp_path / f"live.db{suffix}").read_bytes())
+    journal.close()
+    return crashed
+
+
+def test_a_flipped_byte_in_the_write_ahead_log_is_refused_each_time(tmp_path: Path) -> None:
+    """SQLite alone drops every commit after the bad page and says nothing."""
+    path = left_by_a_crash(tmp_path, 20)
+    wal = path.with_name("journal.db-wal")
+    good, good_db = wal.read_bytes(), path.read_bytes()
+    for at in range(8, len(good) * 3 // 4, 4099):
+        wal.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        path.write_bytes(good_db)
+        for _ in range(2):
+            with pytest.raises(JournalCorrupt, match="write-ahead log"):
+                opened(path)
+
+
+def test_a_write_ahead_log_cut_in_its_last_commit_is_an_ordinary_crash(tmp_path: Path) -> None:
+    path = left_by_a_crash(tmp_path, 20)
+    wal = path.with_name("journal.db-wal")
+    wal.write_bytes(wal.read_bytes()[:-100])
+    assert len(opened_and_loaded(path)) == 19
+
+
+def test_a_last_commit_that_was_half_written_is_an_ordinary_crash(tmp_path: Path) -> None:
+    """SQLite writes a frame's header before its page: a crash between them leaves a bad checksum at the end."""
+    path = left_by_a_crash(tmp_path, 20)
+    wal = path.with_name("journal.db-wal")
+    data = wal.read_bytes()
+    wal.write_bytes(data[:-4096] + bytes(4096))
+    assert len(opened_and_loaded(path)) == 19
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    path.write_bytes(b"this is not a database, it is a letter to a friend" * 100)
+    with pytest.raises(JournalCorrupt, match="not a database"):
+        opened(path)
+
+
+def test_a_missing_folder_is_an_error_but_no_damage(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="Check that DATA_DIR exists") as caught:
+        opened(tmp_path / "absent" / "journal.db")
+    assert not isinstance(caught.value, JournalCorrupt)
+
+
+def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    filled(path, 1)
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(JournalError, match="newer version"):
+        opened(path)
