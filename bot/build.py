@@ -134,8 +134,10 @@ def build(settings: Settings, publish: Callable[[], None]) -> tuple[Bot, list[fa
     refill, capacity = _write_limits(reads)
     strategy = Favourites()
     state, journal, replayed = _restore(settings, strategy)
-    history = History(settings.data_dir / "history.db", settings.mode)
-    history.open()
+    supabase = None
+    if settings.supabase_url and settings.supabase_secret_key:
+        supabase = (settings.supabase_url, settings.supabase_secret_key.reveal())
+    history = _open_history(settings, supabase)
     bot_box: list[Bot] = []
     orders = KalshiOrders(venue.rest, signer, on_sent=lambda o, ns: bot_box[0].on_sent(o, ns), log=order_log)
     stream = Stream(venue.ws, signer, log=ws_log, first_delay_s=settings.websocket_reconnect_delay)
@@ -148,7 +150,7 @@ def build(settings: Settings, publish: Callable[[], None]) -> tuple[Bot, list[fa
         stale_s=settings.websocket_price_cache_stale_secs,
     )  # fmt: skip
     bot = Bot(
-        settings, state, boot=os.urandom(6).hex(), account=venue.key_id, journal=journal, history=history, reads=reads,
+        settings, state, boot=os.urandom(6).hex(), account=venue.key_id, journal=journal, supabase=supabase, history=history, reads=reads,
         orders=orders, executor=Executor(WriteBudget(refill, capacity)), market_data=market_data,
         odds=_odds(settings, venue), strategy=strategy, publish=publish,
     )  # fmt: skip
@@ -227,6 +229,15 @@ def _restore(settings: Settings, strategy: Favourites) -> tuple[TradingState, Jo
         raise StartError(f"The journal cannot be used: {error}") from error
     notices.info("restored %d facts, %d of them replayed", state.facts, len(replayed))
     return state, journal, replayed
+
+
+def _open_history(settings: Settings, supabase: tuple[str, str] | None) -> History:
+    history = History(settings.data_dir / "history.db", settings.mode, remote=supabase[0] if supabase else "")
+    try:
+        history.open()
+    except StoreError as error:
+        raise StartError(f"The history cannot be used: {error}") from error
+    return history
 
 
 def _odds(settings: Settings, venue: Venue) -> OddsFeed:

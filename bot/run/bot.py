@@ -36,7 +36,7 @@ from bot.market_data.market_data import MarketData
 from bot.run.account import look_up, read_account
 from bot.run.door import Door, now_ms, sends_exit
 from bot.run.executor import Executor, Job
-from bot.run.history_rows import equity_row, rows_of
+from bot.run.history_rows import equity_row, rows_of, version_of
 from bot.run.loops import HubLag, Loop
 from bot.run.notices import Notices, Spread
 from bot.run.odds_feed import OddsFeed
@@ -45,6 +45,7 @@ from bot.settings import Settings
 from bot.store import rows
 from bot.store.history import History
 from bot.store.journal import Journal
+from bot.store.supabase import SupabaseDelivery
 from bot.strategy.contract import Strategy
 
 SNAPSHOT_S = 300
@@ -73,6 +74,7 @@ class Bot:
         account: str,
         journal: Journal,
         history: History,
+        supabase: tuple[str, str] | None,
         reads: KalshiReads,
         orders: KalshiOrders,
         executor: Executor,
@@ -95,6 +97,7 @@ class Bot:
         self.odds = odds
         self.strategy = strategy
         self.notices = Notices(boot)
+        self.delivery = SupabaseDelivery(*supabase, history, self.notices.add) if supabase else None
         self.latency = Spread()
         self.registry = CollectorRegistry()
         self._tick_to_send = Histogram(
@@ -147,7 +150,9 @@ class Bot:
         spawn = self._spawn
         spawn(self.journal.pump)
         spawn(self.history.pump)
-        self._put(rows_of(self.state, replayed, self.door.seq))
+        if self.delivery is not None:
+            spawn(self.delivery.pump)
+        self._put(rows_of(self.state, replayed, version_of(self.started_ms, self.door.seq)))
         turn = self.door.handle(Boot(now_ms(), self.boot, self._defaults))
         armed = sum(isinstance(e, Notice) and e.code == "armed" for e in turn.effects)
         log.info("boot %s: %d open trades armed", self.boot, armed)
@@ -184,10 +189,19 @@ class Bot:
         self.journal.snapshot(self.door.seq, dump(self.state), state_hash(self.state))
         if not self.journal.close():
             log.error("the journal could not be written completely: see the errors above")
+        self._deliver_rest(timeout_s)
         self.history.close()
         gevent.killall(self._greenlets, block=False)
         self.orders.close()
         log.info("stopped")
+
+    def _deliver_rest(self, timeout_s: float) -> None:
+        if self.delivery is None:
+            return
+        self.delivery.stop()
+        self.history.wait(self._put([]), timeout_s)
+        if not self.delivery.flush(timeout_s):
+            log.warning("the history is not delivered completely: the rest goes at the next start")
 
     def _spawn(self, work: Callable[[], Any]) -> None:
         self._greenlets.append(gevent.spawn(work))
@@ -346,7 +360,7 @@ class Bot:
         return self.door.handle(event)
 
     def _on_facts(self, facts: list[f.Fact], seq: int) -> None:
-        self._put(rows_of(self.state, facts, seq))
+        self._put(rows_of(self.state, facts, version_of(now_ms(), seq)))
         if any(isinstance(x, f.FillBooked | f.TradeMoved | f.TradeOpened) for x in facts):
             gevent.spawn(self._follow)
             if self.loops:
@@ -367,7 +381,16 @@ class Bot:
     def store_status(self) -> dict[str, object]:
         healthy = self.journal.healthy and self.history.healthy
         waiting = self.journal.commits.waiting + self.history.commits.waiting
-        return {"state": "ok" if healthy else "failing", "pending": waiting}
+        if self.delivery is None:
+            return {"state": "ok" if healthy else "failing", "pending": waiting}
+        remote = self.delivery.status()
+        return {
+            "state": str(remote.state) if healthy else "failing",
+            "pending": waiting + remote.waiting,
+            "refused": remote.refused,
+            "error": remote.last_error,
+            "delivered_ms": remote.last_ok_ms,
+        }
 
     def _put(self, changed: list[rows.Row]) -> int:
         return self.history.put(*changed)

@@ -11,8 +11,13 @@ from bot.store import rows
 _EXIT_KINDS = {"stop": "stop", "target": "target", "time": "time", "settlement": "settlement"}
 
 
-def rows_of(state: TradingState, facts: list[f.Fact], seq: int) -> list[rows.Row]:
-    """Rows for one turn, read from the state after it. `seq` is the turn's last journal record: the rows' version."""
+def version_of(at_ms: int, seq: int) -> int:
+    """A row version that grows with each change, also when the disk was wiped and the journal counts from 1 again."""
+    return at_ms * 1_000_000 + seq % 1_000_000
+
+
+def rows_of(state: TradingState, facts: list[f.Fact], version: int) -> list[rows.Row]:
+    """Rows for one turn, read from the state after it."""
     out: list[rows.Row] = []
     orders: dict[str, None] = {}
     trades: dict[str, None] = {}
@@ -31,8 +36,8 @@ def rows_of(state: TradingState, facts: list[f.Fact], seq: int) -> list[rows.Row
                 pass
     changed = [state.orders[o] for o in orders if o in state.orders]
     trades |= dict.fromkeys(o.trade_id for o in changed)
-    out += [_order(o, seq) for o in changed]
-    out += [_trade(state.trades[t], seq) for t in trades if t in state.trades]
+    out += [_order(o, version) for o in changed]
+    out += [_trade(state.trades[t], version) for t in trades if t in state.trades]
     return out
 
 
@@ -54,14 +59,14 @@ def _fill(fill: VenueFill, client_order_id: str) -> rows.Fill:
     )  # fmt: skip
 
 
-def _order(o: Order, seq: int) -> rows.Order:
+def _order(o: Order, version: int) -> rows.Order:
     return rows.Order(
         o.client_order_id, o.order_id, o.trade_id, o.ticker, o.side, o.purpose, o.time_in_force, o.price, o.count,
-        max(o.filled, o.booked), o.fees, str(o.state), o.reason, o.created_ms, o.changed_ms, seq,
+        max(o.filled, o.booked), o.fees, str(o.state), o.reason, o.created_ms, o.changed_ms, version,
     )  # fmt: skip
 
 
-def _trade(t: Trade, seq: int) -> rows.Trade:
+def _trade(t: Trade, version: int) -> rows.Trade:
     done = not t.live()
     return rows.Trade(
         id=t.id,
@@ -82,5 +87,5 @@ def _trade(t: Trade, seq: int) -> rows.Trade:
         exit_reason=str(t.exit_kind or ""),
         opened_ms=t.opened_ms,
         closed_ms=t.closed_ms if done else None,
-        version=seq,
+        version=version,
     )
