@@ -262,6 +262,12 @@ def test_names_say_what_things_are():
     report(breach for path in code for breach in vague_names(str(path.relative_to(ROOT)), path.read_text()))
 
 
+def test_no_two_modules_of_the_tests_have_the_same_name():
+    names = [path.name for path in files() if path.relative_to(ROOT).parts[0] == "tests" and path.suffix == ".py"]
+    twice = {name for name in names if names.count(name) > 1} - {"conftest.py"}
+    assert not twice, f"{twice}: pytest imports them side by side; put the folder's subject into the name"
+
+
 def test_no_file_names_a_registry_or_the_path_of_one_machine():
     texts = [path for path in files() if path.suffix not in (".png", ".gz", ".ico", ".woff2")]
     report(breach for path in texts for breach in foreign_text(str(path.relative_to(ROOT)), path.read_text()))
