@@ -76,5 +76,8 @@ def _watch(worker):
 
 def _close(worker):
     if worker.closing is None:
+        worker.cfg.set(
+            "keepalive", 0
+        )  # a browser whose stream ends now must not hold its connection for another request
         worker.closing = gevent.spawn(worker.bot.stop, STOP_SECONDS)
     worker.closing.join(CLOSE_SECONDS)

@@ -53,7 +53,7 @@ def test_a_signal_with_open_streams_ends_the_program_cleanly(folder, name):
         endings = [read_to_end(stream) for stream in streams]
         code, output = program.ended(15)
         assert code == 0, output
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 5
         assert len(program.notes("stopped")) == 1, output
         assert all(b"event: bye" in ending for ending in endings)
         assert "Traceback" not in output
