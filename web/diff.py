@@ -24,7 +24,7 @@ Change = Upsert | Remove
 def diff(old: Page, new: Page) -> list[Change]:
     """The changes that turn `old` into `new`. Applying a change twice, or only the last one of a key, is harmless."""
     changes: list[Change] = []
-    for coll in new.keys() | old.keys():
+    for coll in {**new, **old}:
         before, after = old.get(coll, {}), new.get(coll, {})
         if before is after:
             continue

@@ -3,20 +3,25 @@
 const MINUS = "−";
 const NONE = "–";
 
-function fixed(text, digits) {
-  return Math.abs(Number(text)).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-}
+// Made once: making a formatter costs far more than using it.
+const number = (least, most) => new Intl.NumberFormat("en-US", { minimumFractionDigits: least, maximumFractionDigits: most });
+const WHOLE = number(0, 0);
+const HUNDREDTHS = number(2, 2);
+const LOCAL = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const UTC = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: "UTC" });
+
+const amount = (text) => HUNDREDTHS.format(Math.abs(Number(text)));
 
 export function dollars(text) {
   if (text == null) return NONE;
-  return `${isLoss(text) ? MINUS : ""}$${fixed(text, 2)}`;
+  return `${isLoss(text) ? MINUS : ""}$${amount(text)}`;
 }
 
 // A gain or a loss: sign and triangle besides the colour. What rounds to nothing has neither.
 export function change(text) {
   if (text == null) return NONE;
-  if (isLoss(text)) return `▼ ${MINUS}${fixed(text, 2)}`;
-  return isGain(text) ? `▲ +${fixed(text, 2)}` : "0.00";
+  if (isLoss(text)) return `▼ ${MINUS}${amount(text)}`;
+  return isGain(text) ? `▲ +${amount(text)}` : "0.00";
 }
 
 export function tone(text) {
@@ -37,7 +42,7 @@ export function cents(text) {
 export function contracts(text) {
   if (text == null) return NONE;
   const value = Number(text);
-  return value.toLocaleString("en-US", { minimumFractionDigits: Number.isInteger(value) ? 0 : 2 });
+  return (Number.isInteger(value) ? WHOLE : HUNDREDTHS).format(value);
 }
 
 export function percent(value) {
@@ -52,7 +57,7 @@ export function points(value) {
 
 export function clock(ms, utc = false) {
   if (ms == null) return NONE;
-  return new Date(ms).toLocaleTimeString("en-GB", utc ? { timeZone: "UTC" } : undefined);
+  return (utc ? UTC : LOCAL).format(ms);
 }
 
 // "18 s", "4 min", "2 h 05 min", "3 d 4 h"

@@ -1,6 +1,7 @@
 // The connection: one EventSource, resumed by the id last seen; knows the server's time and how old the page is.
 
 const STALE_MS = 5000;
+const SILENT_MS = 25000; // the server says something every 15 s; a connection that does not is dead
 
 export class Live {
   state = "connecting"; // connecting, open, lost
@@ -10,16 +11,21 @@ export class Live {
   #server = null; // {ms, at}: the server's time, and our monotonic clock when we learned it
   #failures = 0;
   #retry = null;
+  #heard = 0;
 
   constructor(store) {
     this.#store = store;
     addEventListener("pagehide", () => this.#source?.close());
     addEventListener("pageshow", (event) => event.persisted && this.open());
+    addEventListener("online", () => this.#wake());
+    addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#wake());
+    setInterval(() => performance.now() - this.#heard > SILENT_MS && this.open(), 5000);
   }
 
   open() {
     clearTimeout(this.#retry);
     this.#source?.close();
+    this.#heard = performance.now();
     const query = this.#lastId ? `?last_event_id=${encodeURIComponent(this.#lastId)}` : "";
     const source = (this.#source = new EventSource(`/api/v1/stream${query}`));
     source.addEventListener("snapshot", (event) => {
@@ -56,7 +62,13 @@ export class Live {
     return this.age() > STALE_MS ? "The bot has stopped updating this page." : null;
   }
 
+  // After sleep or a change of network an old connection may be dead without anybody having noticed.
+  #wake() {
+    if (this.age() > STALE_MS) this.open();
+  }
+
   #seen(event) {
+    this.#heard = performance.now();
     this.#lastId = event.lastEventId;
     const ms = this.shownAt();
     if (ms && (!this.#server || ms > this.now())) this.#server = { ms, at: performance.now() };
@@ -64,6 +76,7 @@ export class Live {
 
   #tick({ server_ms, seq }) {
     this.#failures = 0;
+    this.#heard = performance.now();
     this.#server = { ms: server_ms, at: performance.now() };
     const seen = Number(this.#lastId?.split("-").pop());
     if (seen < seq) {

@@ -57,6 +57,11 @@ export class Table {
     this.#empty.hidden = this.#rows.size > 0;
   }
 
+  // Write the cells again, because what they say also depends on the time.
+  refresh() {
+    for (const entry of this.#rows.values()) this.#write(entry);
+  }
+
   #held() {
     const hovered = CAN_HOVER.matches && this.#body.matches(":hover");
     return this.#rows.size > 0 && (hovered || this.#body.querySelector(":focus-visible") !== null);
@@ -70,10 +75,17 @@ export class Table {
   #update(key, row) {
     let entry = this.#rows.get(key);
     if (!entry) this.#rows.set(key, (entry = this.#create(key)));
-    entry.row = row;
+    if (entry.row !== row) {
+      entry.row = row;
+      this.#write(entry);
+    }
+    return entry;
+  }
+
+  #write(entry) {
+    const { row } = entry;
     this.#columns.forEach((column, index) => this.#fill(entry.cells[index], column.cell(row), column.flash));
     if (entry.button) setAttribute(entry.button, "aria-label", this.#action.name(row));
-    return entry;
   }
 
   #create(key) {

@@ -103,6 +103,16 @@ def test_a_page_that_is_not_live_looks_it_and_comes_back_in_silence(server, wire
     assert page.is_hidden("#stale") and page.is_hidden("#notice") and page.is_enabled("#pause")
 
 
+def test_a_dead_connection_that_nobody_noticed_is_replaced(server, wire, open_page, eventually):
+    page = open_page(wire.url)
+    wire.silent = True
+    eventually(lambda: page.get_attribute("body", "data-stale") == "yes")
+    wire.abandon()
+    wire.silent = False
+    page.evaluate("dispatchEvent(new Event('online'))")
+    eventually(lambda: page.get_attribute("body", "data-stale") == "no")
+
+
 def test_a_bot_that_stops_updating_is_seen_although_the_connection_lives(server, open_page, eventually):
     page = open_page(server.url)
     server.control("stall")

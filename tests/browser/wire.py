@@ -34,6 +34,12 @@ class Wire:
             for end in list(self._pairs):
                 self._drop(end)
 
+    def abandon(self) -> None:
+        """Stop forwarding what is open now, without telling either side: a dead connection."""
+        with self._lock:
+            for end in self._pairs:
+                self._selector.unregister(end)
+
     def close(self) -> None:
         self._open = False
         self._thread.join(5)

@@ -4,6 +4,7 @@ import { byId } from "../dom.js";
 import { cents, contracts, percent, points, until } from "../format.js";
 import { Table } from "../table.js";
 
+const ALPHABET = new Intl.Collator("en");
 const VERDICTS = { held: ["● held", 0], traded: ["● traded", 1], candidate: ["◐ candidate", 2], no: ["○ no", 3] };
 
 export function candidates(store, live) {
@@ -14,8 +15,8 @@ export function candidates(store, live) {
       { label: "Market", cell: (row) => ({ text: row.title, note: row.ticker }) },
       { label: "Verdict", cell: (row) => ({ text: VERDICTS[row.verdict]?.[0] ?? row.verdict, tone: `verdict-${row.verdict}` }) },
       { label: "Why", cell: (row) => row.reason },
-      { label: "Bid ¢", number: true, flash: true, cell: (row) => ({ text: cents(row.bid), note: `× ${contracts(row.bid_size)}` }) },
-      { label: "Ask ¢", number: true, flash: true, cell: (row) => ({ text: cents(row.ask), note: `× ${contracts(row.ask_size)}` }) },
+      { label: "Bid ¢", number: true, cell: (row) => ({ text: cents(row.bid), note: `× ${contracts(row.bid_size)}` }) },
+      { label: "Ask ¢", number: true, cell: (row) => ({ text: cents(row.ask), note: `× ${contracts(row.ask_size)}` }) },
       { label: "Books' view %", number: true, cell: consensus },
       { label: "Edge pp", number: true, cell: edge },
       { label: "Ends", cell: (row) => ends(row, live.now()) },
@@ -29,12 +30,13 @@ export function candidates(store, live) {
     byId("candidates-count").textContent = `${chosen} of ${rows.length} markets`;
   };
   store.on(["markets"], show);
+  setInterval(() => store.frozen || table.refresh(), 15000);
   filter.addEventListener("change", show);
 }
 
 function order([, a], [, b]) {
   const rank = (row) => VERDICTS[row.verdict]?.[1] ?? 9;
-  return rank(a) - rank(b) || a.title.localeCompare(b.title) || a.ticker.localeCompare(b.ticker);
+  return rank(a) - rank(b) || ALPHABET.compare(a.title, b.title) || ALPHABET.compare(a.ticker, b.ticker);
 }
 
 function consensus({ consensus: view }) {

@@ -22,6 +22,7 @@ export function orders(store, live) {
   });
   const show = () => table.show(Object.entries(store.rows("orders")).sort(([, a], [, b]) => b.created_ms - a.created_ms));
   store.on(["orders"], show);
+  setInterval(() => store.frozen || table.refresh(), 1000);
 }
 
 function cancel(row, button) {

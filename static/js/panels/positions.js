@@ -24,7 +24,7 @@ export function positions(store, live) {
   });
   const show = () => table.show(Object.entries(store.rows("positions")).sort(([, a], [, b]) => a.opened_ms - b.opened_ms));
   store.on(["positions"], show);
-  setInterval(() => store.frozen || show(), 1000);
+  setInterval(() => store.frozen || table.refresh(), 1000);
   byId("flatten").addEventListener("click", () => flatten(store));
   store.on(["positions"], () => (byId("flatten").hidden = Object.keys(store.rows("positions")).length === 0));
 }
