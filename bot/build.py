@@ -1,5 +1,6 @@
 """The composition root: settings in, the wired program out. The only place that knows every part and every mode."""
 
+import gc
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -85,6 +86,7 @@ class Program:
         bot, replayed = build(self.settings, publish=lambda: stream.publish_page(self._desk.page()))
         bot.run(replayed)
         self._desk.bot = bot
+        _quiet_garbage_collector()
         _print_way_in(self._app, self.settings)
 
 
@@ -251,6 +253,13 @@ def _odds(settings: Settings, venue: Venue) -> OddsFeed:
 def _holder() -> str:
     place = os.environ.get("DYNO") or os.environ.get("RENDER_INSTANCE_ID") or os.uname().nodename
     return f"{place} pid {os.getpid()}"
+
+
+def _quiet_garbage_collector() -> None:
+    """What start-up made stays for ever: the collector need not walk it again (infra.md section 9)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def _print_way_in(app: Flask, settings: Settings) -> None:

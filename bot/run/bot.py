@@ -121,6 +121,7 @@ class Bot:
             state, rules, journal, executor,
             on_work=self._pump, on_facts=self._on_facts, on_notice=self.notices.add, on_wake=self._on_wake,
             on_reconcile=lambda: self.loops["Reconciler"].wake(),
+            later=gevent.spawn,
         )  # fmt: skip
         self.passes = StrategyPass(
             strategy, market_data, odds.refresh, self._propose, lambda: self.door.state,

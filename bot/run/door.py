@@ -4,8 +4,6 @@ import logging
 import time
 from collections.abc import Callable
 
-import gevent
-
 from bot.core.effects import CancelOrder, Notice, PlaceOrder, Reconcile, ResolveOrder, Wake
 from bot.core.events import Event
 from bot.core.facts import Fact, encode
@@ -33,7 +31,9 @@ class Door:
         on_notice: Callable[[Notice], None],
         on_wake: Callable[[Wake], None],
         on_reconcile: Callable[[], None],
+        later: Callable[[Callable[[], None]], object],
     ) -> None:
+        """`later` runs something after what `on_work` started, without waiting for it."""
         self.state = state
         self.rules = rules
         self._journal = journal
@@ -43,6 +43,7 @@ class Door:
         self._on_notice = on_notice
         self._on_wake = on_wake
         self._on_reconcile = on_reconcile
+        self._later = later
         self.seq = journal.last_seq
 
     def handle(self, event: Event) -> Turn:
@@ -58,7 +59,8 @@ class Door:
         if jobs:
             self._on_work()
         if any(isinstance(job, PlaceOrder) and job.purpose == "exit" for job in jobs):
-            gevent.spawn(self._tell, turn, self.seq)  # after the exit's own greenlet: log and history do not delay it
+            seq = self.seq
+            self._later(lambda: self._tell(turn, seq))  # after the exit itself: log and history do not delay it
         else:
             self._tell(turn, self.seq)
         return turn
