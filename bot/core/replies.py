@@ -10,12 +10,32 @@ from bot.core.turn import Turn
 from bot.core.units import ONE, format_count, format_money, format_price
 from bot.core.venue import Accepted, AlreadyExists, NotFound, NotSent, Outcome, Rejected, Unknown, VenueFill, VenueOrder
 
+ENTRY_LIFE_MS = 5_000
+"""An entry that could not be sent within this rests on an old picture."""
+
 REJECTED_RETRY_MS = 1_000
 """An exit the exchange refused is tried again after this; one that never left this machine after a quarter of it."""
 
 
 def sending(turn: Turn, event: Sending) -> None:
-    turn.move_order(turn.state.orders[event.client_order_id], "sent")
+    """The last gate, just before the bytes: an entry whose time has passed or whose mode is gone is not sent."""
+    order = turn.state.orders[event.client_order_id]
+    refusal = _too_late(turn, order) if order.purpose == "entry" and order.state is OrderState.INTENT else None
+    if refusal is None:
+        turn.move_order(order, "sent")
+        turn.approve("send", order.client_order_id)
+        return
+    turn.move_order(order, "rejected", reason=refusal[1])
+    _after_order(turn, order)
+    turn.refuse(*refusal)
+
+
+def _too_late(turn: Turn, order: Order) -> tuple[str, str] | None:
+    if turn.state.mode != "RUNNING":
+        return "not_running", f"entries are off: {turn.state.mode}"
+    if turn.at_ms - order.created_ms > ENTRY_LIFE_MS:
+        return "lapsed", f"decided {turn.at_ms - order.created_ms} ms ago: its signal has lapsed"
+    return None
 
 
 def create_replied(turn: Turn, event: CreateReplied) -> None:

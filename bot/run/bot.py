@@ -113,6 +113,7 @@ class Bot:
         self._ticks_ns: dict[str, int] = {}
         self._equity_ms = 0
         self._reconnects = 0
+        self._stale: set[str] = set()
         self._watched: tuple[str, ...] = ()
         self._stopping = False
         self._greenlets: list[gevent.Greenlet] = []
@@ -267,6 +268,7 @@ class Bot:
         self._obey_halt_file()
         tickers = self.state.live_trade
         self.door.handle(Sweep(now_ms(), {t: self._trusted(t) for t in tickers}))
+        self._tell_staleness()
         late = now_ms() - 2_000
         if any(o.outstanding() and not o.live() and o.changed_ms < late for o in self.state.orders.values()):
             self.loops["Reconciler"].wake()
@@ -339,14 +341,24 @@ class Bot:
         if isinstance(job, PlaceOrder):
             if job.tick_ns:
                 self._ticks_ns[job.client_order_id] = job.tick_ns
-            if job.purpose == "entry":
-                handle(Sending(now_ms(), job.client_order_id))
+            if job.purpose == "entry" and not _allowed(handle(Sending(now_ms(), job.client_order_id))):
+                return
             outcome = self.orders.create(job)
             handle(CreateReplied(now_ms(), job.client_order_id, outcome))
         elif isinstance(job, CancelOrder):
             handle(CancelReplied(now_ms(), job.client_order_id, self.orders.cancel(job)))
         else:
             self._look_up(job)
+
+    def _tell_staleness(self) -> None:
+        stale = set(self.market_data.health().stale_held)
+        for ticker in sorted(stale - self._stale):
+            self.notices.add(
+                Notice("alarm", "stale_price", "no price that may be trusted: its stop cannot see", ticker)
+            )
+        for ticker in sorted(self._stale - stale):
+            self.notices.add(Notice("info", "fresh_price", "prices are back", ticker))
+        self._stale = stale
 
     def _look_up(self, job: ResolveOrder) -> None:
         try:
@@ -414,3 +426,7 @@ class Bot:
                 reason = "bot kill"
             self.command("kill", {}, f"command line ({reason})", f"halt-{now_ms()}")
             path.unlink(missing_ok=True)
+
+
+def _allowed(turn: Turn) -> bool:
+    return turn.answer is not None and turn.answer.ok

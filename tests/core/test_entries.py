@@ -207,3 +207,29 @@ def test_a_defect_of_ours_stops_entries_and_leaves_stops_working(monkeypatch: py
     assert isinstance(turn.defect, KeyError) and scene.state.mode == "PAUSED"
     scene.tick(7_900, 8_100)
     assert len(scene.sent()) == 1
+
+
+def test_an_entry_still_waiting_when_kill_comes_is_never_sent() -> None:
+    scene = Scene()
+    scene.propose()
+    [entry] = scene.sent()
+    scene.do(e.Command(scene.now, "kill", "test", {}))
+    answer = scene.do(e.Sending(scene.now, entry.client_order_id)).answer
+    assert answer is not None and answer.code == "not_running"
+    assert scene.state.live_trade == {} and not scene.state.orders[entry.client_order_id].live()
+
+
+def test_an_entry_whose_signal_lapsed_is_never_sent() -> None:
+    scene = Scene()
+    scene.propose()
+    [entry] = scene.sent()
+    assert scene.at(5.1).do(e.Sending(scene.now, entry.client_order_id)).answer.code == "lapsed"
+
+
+def test_an_exit_is_never_too_late() -> None:
+    scene = Scene()
+    scene.held()
+    scene.do(e.Command(scene.now, "kill", "test", {}))
+    scene.tick(7_900, 8_100)
+    [out] = scene.sent()
+    assert scene.at(60).do(e.Sending(scene.now, out.client_order_id)).answer.ok
