@@ -1,4 +1,5 @@
-// One question before what is costly. The safe answer has the focus; the button names what will happen.
+// One question before what is costly. The safe answer has the focus; the button names what will happen. It is not modal:
+// KILL stays in reach while it asks.
 
 import { byId } from "./dom.js";
 
@@ -7,6 +8,7 @@ export function confirmed({ title, text, action, word = null }) {
   const dialog = byId("confirm");
   const typed = byId("confirm-word");
   const go = byId("confirm-go");
+  if (dialog.open) dialog.close("");
   byId("confirm-title").textContent = title;
   byId("confirm-text").textContent = text;
   go.textContent = action;
@@ -16,7 +18,8 @@ export function confirmed({ title, text, action, word = null }) {
   go.disabled = Boolean(word);
   typed.oninput = () => (go.disabled = typed.value !== word);
   dialog.returnValue = "";
-  dialog.showModal();
+  dialog.onkeydown = (event) => event.key === "Escape" && dialog.close("");
+  dialog.show();
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => resolve(dialog.returnValue === "go"), { once: true });
   });

@@ -35,8 +35,8 @@ export class Table {
   // entries: [[key, row], …] in the order to show
   show(entries) {
     this.#last = entries;
-    const held = this.#held();
     const keys = new Set(entries.map(([key]) => key));
+    const held = this.#held(keys);
     for (const [key, { tr }] of this.#rows) {
       if (keys.has(key)) continue;
       if (held) this.#gone(tr);
@@ -62,9 +62,9 @@ export class Table {
     for (const entry of this.#rows.values()) this.#write(entry);
   }
 
-  #held() {
-    const hovered = CAN_HOVER.matches && this.#body.matches(":hover");
-    return this.#rows.size > 0 && (hovered || this.#body.querySelector(":focus-visible") !== null);
+  #held(keys) {
+    if (CAN_HOVER.matches && this.#body.matches(":hover")) return true;
+    return keys.has(this.#body.querySelector(":focus-visible")?.closest("tr").dataset.key);
   }
 
   #gone(tr) {

@@ -165,6 +165,14 @@ def test_closing_asks_first_and_the_safe_answer_has_the_focus(server, open_page,
     assert [command[:2] for command in server.control("look")["commands"]] == [["close", {"ticker": ticker(0)}]]
 
 
+def test_kill_is_in_reach_while_a_question_is_open(server, open_page, eventually):
+    page = open_page(server.url)
+    page.click("#positions .row-action >> nth=0")
+    page.click("#kill")
+    eventually(lambda: page.text_content("#state-word") == "HALTED")
+    assert [command[0] for command in server.control("look")["commands"]] == ["kill"]
+
+
 def test_cancelling_an_order_takes_one_click(server, open_page, eventually):
     page = open_page(server.url)
     page.click("#orders .row-action")
