@@ -142,7 +142,13 @@ def build(settings: Settings, publish: Callable[[], None]) -> tuple[Bot, list[fa
     history = _open_history(settings, supabase)
     bot_box: list[Bot] = []
     orders = KalshiOrders(venue.rest, signer, on_sent=lambda o, ns: bot_box[0].on_sent(o, ns), log=order_log)
-    stream = Stream(venue.ws, signer, log=ws_log, first_delay_s=settings.websocket_reconnect_delay)
+    stream = Stream(
+        venue.ws,
+        signer,
+        log=ws_log,
+        first_delay_s=settings.websocket_reconnect_delay,
+        longest_delay_s=settings.websocket_max_reconnect_delay,
+    )
     market_data = MarketData(
         reads, stream,
         on_tick=lambda quote: bot_box[0].on_tick(quote),

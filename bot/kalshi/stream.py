@@ -78,6 +78,7 @@ class Stream:
         log: Callable[[str], None] = lambda line: None,
         clock_ns: Callable[[], int] = time.time_ns,
         first_delay_s: float = FIRST_DELAY_S,
+        longest_delay_s: float = LONGEST_DELAY_S,
         connect_timeout: float = 5.0,
     ) -> None:
         self.stats = StreamStats()
@@ -87,6 +88,7 @@ class Stream:
         self._log = log
         self._clock_ns = clock_ns
         self._first_delay_s = first_delay_s
+        self._longest_delay_s = longest_delay_s
         self._connect_timeout = connect_timeout
         self._subscriptions = Subscriptions()
         self._socket: Any = None
@@ -139,7 +141,7 @@ class Stream:
             what = "disconnected" if was_connected else "could not connect"
             self._log(f"WebSocket {what}: {reason}; next attempt in {pause:.1f} s")
             self._stopping.wait(pause)
-            delay = min(delay * 2, LONGEST_DELAY_S)
+            delay = min(delay * 2, self._longest_delay_s)
 
     def stop(self) -> None:
         """End `run` soon."""
