@@ -1,14 +1,16 @@
 // One question before what is costly. The safe answer has the focus; the button names what will happen. It is not modal:
-// KILL stays in reach while it asks.
+// KILL stays in reach while it asks. A new question answers the one before with no.
 
 import { byId } from "./dom.js";
 
+let answer = () => {};
+
 // word: has to be typed first. Resolves to true when confirmed.
 export function confirmed({ title, text, action, word = null }) {
+  answer(false);
   const dialog = byId("confirm");
   const typed = byId("confirm-word");
   const go = byId("confirm-go");
-  if (dialog.open) dialog.close("");
   byId("confirm-title").textContent = title;
   byId("confirm-text").textContent = text;
   go.textContent = action;
@@ -17,10 +19,17 @@ export function confirmed({ title, text, action, word = null }) {
   typed.value = "";
   go.disabled = Boolean(word);
   typed.oninput = () => (go.disabled = typed.value !== word);
-  dialog.returnValue = "";
-  dialog.onkeydown = (event) => event.key === "Escape" && dialog.close("");
-  dialog.show();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "go"), { once: true });
+    answer = (yes) => {
+      dialog.close();
+      resolve(yes);
+    };
+    dialog.onkeydown = (event) => event.key === "Escape" && answer(false);
+    dialog.onsubmit = (event) => {
+      event.preventDefault();
+      const typedOut = word !== null && document.activeElement === typed && typed.value === word;
+      answer(event.submitter === go || typedOut);
+    };
+    dialog.show();
   });
 }

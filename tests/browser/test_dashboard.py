@@ -130,8 +130,12 @@ def test_kill_takes_one_click_and_rearming_the_word(server, open_page, eventuall
     assert "keep their stops" in page.text_content("#notice-text")
     page.click("#rearm")
     assert page.is_disabled("#confirm-go")
+    page.fill("#confirm-word", "REAR")
+    page.press("#confirm-word", "Enter")
+    assert page.text_content("#state-word") == "HALTED"
+    page.click("#rearm")
     page.fill("#confirm-word", "REARM")
-    page.click("#confirm-go")
+    page.press("#confirm-word", "Enter")
     eventually(lambda: page.text_content("#state-word") == "PAUSED")
     page.click("#start")
     eventually(lambda: page.text_content("#state-word") == "RUNNING")
