@@ -23,6 +23,9 @@ class Desk(Protocol):
     def page(self) -> Page:
         """The page now: cheap, and never changed after it was handed out."""
 
+    def market(self, ticker: str) -> dict[str, Any] | None:
+        """One market of the page's, with its order book; None when it is not in view."""
+
     def listing(self, name: str, limit: int, cursor: str | None, filters: dict[str, str]) -> Listing:
         """A slice of a collection, newest first. ValueError when the cursor is not one of ours."""
 

@@ -25,10 +25,14 @@ export function confirmed({ title, text, action, word = null }) {
       resolve(yes);
     };
     dialog.onkeydown = (event) => event.key === "Escape" && answer(false);
+    typed.onkeydown = (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      if (typed.value === word) answer(true);
+    };
     dialog.onsubmit = (event) => {
       event.preventDefault();
-      const typedOut = word !== null && document.activeElement === typed && typed.value === word;
-      answer(event.submitter === go || typedOut);
+      answer(event.submitter === go);
     };
     dialog.show();
   });

@@ -132,8 +132,7 @@ def test_kill_takes_one_click_and_rearming_the_word(server, open_page, eventuall
     assert page.is_disabled("#confirm-go")
     page.fill("#confirm-word", "REAR")
     page.press("#confirm-word", "Enter")
-    assert page.text_content("#state-word") == "HALTED"
-    page.click("#rearm")
+    assert page.is_visible("#confirm") and page.text_content("#state-word") == "HALTED"
     page.fill("#confirm-word", "REARM")
     page.press("#confirm-word", "Enter")
     eventually(lambda: page.text_content("#state-word") == "PAUSED")

@@ -84,6 +84,10 @@ class StandInDesk:
             "trades": {"t-1": self._trade()},
         }
 
+    def market(self, ticker: str) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = self.page()["markets"].get(ticker)
+        return found
+
     def listing(self, name: str, limit: int, cursor: str | None, filters: dict[str, str]) -> dict[str, Any]:
         if cursor is not None and not cursor.isdigit():
             raise ValueError("This cursor is not one of ours: leave it out to begin anew.")

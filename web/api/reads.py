@@ -65,7 +65,7 @@ def _listing(desk: Desk, name: str) -> Response:
 
 
 def _market(desk: Desk, ticker: str) -> Response:
-    market = desk.page()["markets"].get(ticker)
+    market = desk.market(ticker)
     if market is None:
         raise Problem(404, "unknown_market", f"{ticker} is not among the markets in view.")
     return _tagged(jsonify(market))
