@@ -35,7 +35,6 @@ from bot.strategy.favourites import Favourites
 from web import WebSecrets, create_app
 
 ENV_FILE = Path(".env")
-ODDS_INTERVAL_S = 300.0
 PAPER_ODDS_INTERVAL_S = 20.0
 LEASE_POLL_S = 0.5
 
@@ -156,11 +155,12 @@ def build(settings: Settings, publish: Callable[[], None]) -> tuple[Bot, list[fa
         on_lifecycle=lambda change: bot_box[0].on_lifecycle(change),
         log=logging.getLogger("MarketData").info,
         stale_s=settings.websocket_price_cache_stale_secs,
+        series=_series(settings),
     )  # fmt: skip
     bot = Bot(
-        settings, state, boot=os.urandom(6).hex(), account=venue.key_id, journal=journal, supabase=supabase, history=history, reads=reads,
-        orders=orders, executor=Executor(WriteBudget(refill, capacity)), market_data=market_data,
-        odds=_odds(settings, venue), strategy=strategy, publish=publish,
+        settings, state, boot=os.urandom(6).hex(), account=venue.key_id, journal=journal, supabase=supabase,
+        history=history, reads=reads, orders=orders, market_data=market_data,
+        executor=Executor(WriteBudget(refill, capacity)), odds=_odds(settings, venue), strategy=strategy, publish=publish,
     )  # fmt: skip
     bot_box.append(bot)
     return bot, replayed
@@ -248,12 +248,17 @@ def _open_history(settings: Settings, supabase: tuple[str, str] | None) -> Histo
     return history
 
 
+def _series(settings: Settings) -> tuple[str, ...]:
+    """Which series to watch; none named means all."""
+    return () if settings.market_series == "all" else tuple(settings.market_series.replace(" ", "").split(","))
+
+
 def _odds(settings: Settings, venue: Venue) -> OddsFeed:
     paper = _own_paper(settings) and not settings.odds_api_key
     key = "paper" if paper else settings.odds_api_key.reveal() if settings.odds_api_key else ""
     url = venue.odds if paper else settings.odds_api_url
     client = OddsClient(url, key) if key and url else None
-    return OddsFeed(client, PAPER_ODDS_INTERVAL_S if paper else ODDS_INTERVAL_S, now_ms)
+    return OddsFeed(client, PAPER_ODDS_INTERVAL_S if paper else settings.odds_poll_interval, now_ms)
 
 
 def _holder() -> str:

@@ -71,9 +71,19 @@ class Settings:
         "WebSocket address, ending in /trade-api/ws/v2. Set it together with KALSHI_API_URL.",
         default_text="chosen by MODE; paper starts its own",
     )
+    market_series: str = setting(
+        "KXNBAGAME,KXWNBAGAME,KXNFLGAME,KXNHLGAME,KXMLBGAME,KXEPLGAME,KXBTC15M,KXCPIYOY",
+        "Trading",
+        "Series whose markets are watched, comma separated; all watches every market, which costs a large share of "
+        "the read budget on Kalshi.",
+    )
     odds_api_key: Secret | None = setting(None, "Odds", "Key of The Odds API. Without it no bookmaker odds are read.")
     odds_api_url: str = setting(
         "", "Odds", "Address of The Odds API.", default_text=f"{ODDS_URL}; paper uses its own exchange's"
+    )
+
+    odds_poll_interval: float = setting(
+        300.0, "Odds", "Time between readings of one sport's odds; each costs one credit.", unit="s", low=10, high=86400
     )
 
     host: str = setting("127.0.0.1", "Web page", "Address to listen on. 0.0.0.0 opens the page to the network.")

@@ -1,6 +1,6 @@
 """The operator's words: one table from mode and verb to mode, and what each does to entries, exits and orders."""
 
-from bot.core import config, exiting
+from bot.core import config, exiting, replies
 from bot.core.config import Param
 from bot.core.effects import CancelOrder
 from bot.core.events import Command
@@ -84,7 +84,8 @@ def _leave(turn: Turn, ticker: str, event: Command) -> None:
 
 
 def _cancel(turn: Turn, event: Command) -> None:
-    order = turn.state.orders.get(str(event.args.get("client_order_id", "")))
+    name = str(event.args.get("order", ""))
+    order = replies.find_order(turn, name, name)
     if order is None or not order.live():
         return turn.refuse("no_order", "there is no live order of ours with this id")
     if not order.order_id:

@@ -33,6 +33,10 @@ class Desk:
         empty: Dict = {name: {} for name in ("money", "positions", "orders", "markets", "log", "trades")}
         return {"meta": self._meta(), "status": self._standby(), **empty}
 
+    def market(self, ticker: str) -> Dict | None:
+        """One market with the order book that is kept of it, bids and asks best first; None when it is not in view."""
+        return page.market_with_book(self.bot, ticker) if self.bot else None
+
     def listing(self, name: str, limit: int, cursor: str | None, filters: dict[str, str]) -> Dict:
         if self.bot is None:
             return {"items": [], "next_cursor": None}

@@ -200,6 +200,19 @@ def market(bot: Bot, m: Market, quote: Quote | None, age_ms: int | None) -> Dict
     }
 
 
+def market_with_book(bot: Bot, ticker: str) -> Dict | None:
+    snapshot = bot.market_data.snapshot()
+    known = snapshot.markets.get(ticker)
+    if known is None:
+        return None
+    book = bot.market_data.book(ticker)
+    sides = book.depth() if book else None
+    levels = sides and [[[format_price(p), format_count(c)] for p, c in side] for side in sides]
+    age_ms = snapshot.age_ms(ticker, now_ms() * 1_000_000)
+    shown = market(bot, known, snapshot.quotes.get(ticker), age_ms)
+    return shown | {"book": levels and {"bids": levels[0], "asks": levels[1]}}
+
+
 def consensus(fair: Fair) -> Dict:
     return {
         "probability": round(fair.probability, 4),

@@ -233,3 +233,15 @@ def test_an_exit_is_never_too_late() -> None:
     scene.tick(7_900, 8_100)
     [out] = scene.sent()
     assert scene.at(60).do(e.Sending(scene.now, out.client_order_id)).answer.ok
+
+
+@pytest.mark.parametrize("by", ["client", "exchange"])
+def test_an_order_is_cancelled_by_either_of_its_ids(by: str) -> None:
+    scene = Scene()
+    scene.propose()
+    [entry] = scene.sent()
+    scene.reply(entry, 0, remaining=2_000)
+    name = entry.client_order_id if by == "client" else f"x-{entry.client_order_id}"
+    assert scene.do(e.Command(scene.now, "cancel", "test", {"order": name})).answer.ok
+    assert [c.client_order_id for c in scene.effects if isinstance(c, CancelOrder)] == [entry.client_order_id]
+    assert scene.do(e.Command(scene.now, "cancel", "test", {"order": "nobody"})).answer.code == "no_order"

@@ -61,7 +61,7 @@ def test_after_sigkill_the_position_is_armed_before_anything_is_sent(program: Pr
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("seed", range(20))
 def test_books_equal_the_ledger_over_seeds(tmp_path: Path, seed: int, record_property: Any) -> None:
-    """Odd seeds hold to settlement (no target, no time exit). Nothing is flattened: every trade ends by its own rules."""
+    """Odd seeds hold to settlement (no target, no time exit); every trade ends by its own rules."""
     program = Program(tmp_path, PAPER_SEED=str(seed), **FAST)
     try:
         hold = {"target_distance": "0.0000", "time_exit": 0} if seed % 2 else {}
