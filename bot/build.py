@@ -12,7 +12,7 @@ from flask import Flask
 
 import web.desk
 from bot.core import facts
-from bot.core.state import TradingState, fold, load, new_state, state_hash
+from bot.core.state import TradingState
 from bot.kalshi.orders import KalshiOrders
 from bot.kalshi.rest import KalshiReads, ReadFailed
 from bot.kalshi.sign import KeyProblem, Signer, load_key
@@ -27,6 +27,7 @@ from bot.run.executor import Executor, WriteBudget
 from bot.run.lease import FileLease
 from bot.run.odds_feed import OddsFeed
 from bot.run.paper_process import PaperProblem, Venue
+from bot.run.restore import restore
 from bot.settings import Settings
 from bot.store.history import History
 from bot.store.journal import Journal
@@ -218,21 +219,9 @@ def _restore(settings: Settings, strategy: Favourites) -> tuple[TradingState, Jo
         settings.data_dir / f"journal-{settings.mode}.db",
         lambda error, waiting: notices.error("not written, %d records wait: %s", waiting, error),
     )
+    mode: facts.TradingMode = "RUNNING" if settings.mode == "paper" else "PAUSED"
     try:
-        journal.open()
-        loaded = journal.load()
-        mode: facts.TradingMode = "RUNNING" if settings.mode == "paper" else "PAUSED"
-        if loaded.snapshot is None:
-            state = new_state(default_config(strategy), mode, now_ms())
-        else:
-            state = load(loaded.snapshot)
-            if state_hash(state) != loaded.snapshot_hash:
-                raise StoreError(
-                    f"the snapshot in {settings.data_dir} has another hash than recorded; keep the file and report it"
-                )
-        replayed = [facts.decode(record) for _, record in loaded.records]
-        for fact in replayed:
-            fold(state, fact)
+        state, replayed = restore(journal, default_config(strategy), mode, now_ms())
     except (StoreError, ValueError, KeyError) as error:
         raise StartError(f"The journal cannot be used: {error}") from error
     notices.info("restored %d facts, %d of them replayed", state.facts, len(replayed))

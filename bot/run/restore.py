@@ -1,0 +1,26 @@
+"""From the journal to the state: the newest snapshot, checked by its hash, and the records after it folded in."""
+
+from bot.core.config import Config
+from bot.core.facts import Fact, TradingMode, decode
+from bot.core.state import TradingState, fold, load, new_state, state_hash
+from bot.store.journal import Journal, JournalError
+
+
+def restore(journal: Journal, config: Config, mode: TradingMode, now_ms: int) -> tuple[TradingState, list[Fact]]:
+    """Open the journal and rebuild its state; also the facts replayed after the snapshot.
+
+    `config` and `mode` begin an empty journal. A journal that cannot be trusted is never skipped: JournalError,
+    ValueError or KeyError says what is wrong with it.
+    """
+    journal.open()
+    loaded = journal.load()
+    if loaded.snapshot is None:
+        state = new_state(config, mode, now_ms)
+    else:
+        state = load(loaded.snapshot)
+        if state_hash(state) != loaded.snapshot_hash:
+            raise JournalError("the snapshot has another hash than recorded; keep the file and report it")
+    replayed = [decode(record) for _, record in loaded.records]
+    for fact in replayed:
+        fold(state, fact)
+    return state, replayed
