@@ -9,8 +9,10 @@ from typing import Literal
 from bot.paper import ledger
 from bot.paper.book import Book
 from bot.paper.matching import OTHER, Matching
-from bot.paper.model import Event, Market, Milestone, Series, Side, StructuredTarget
+from bot.paper.ledger import Account
+from bot.paper.model import Event, FeeChange, Halt, Market, Milestone, Rules, Series, Side, StructuredTarget
 
+REBALANCED_EVERY_MS = 10_000
 SWEEP_AFTER_MS = 1_000
 """How long after close_time the exchange cancels what still rests (kalshi-api.md section 5.3: "shortly after")."""
 
@@ -23,8 +25,11 @@ class Engine(Matching):
     next changes, so nobody takes it twice. Crowd levels may then stand crossed; they never trade with each other.
     """
 
-    def __init__(self, seed: int, *, history_frozen: bool = False) -> None:
-        super().__init__(seed, history_frozen=history_frozen)
+    def __init__(self, seed: int, *, history_frozen: bool = False, rules: Rules | None = None) -> None:
+        super().__init__(seed, history_frozen=history_frozen, rules=rules)
+        self.fee_changes: dict[str, FeeChange] = {}
+        self._balanced: set[str] = set()
+        """Accounts whose next look at the target allocation is scheduled."""
         self.milestones: dict[str, Milestone] = {}
         self.targets: dict[str, StructuredTarget] = {}
 
@@ -51,6 +56,7 @@ class Engine(Matching):
         if m.ticker in self.markets:
             return
         m.market_id = m.market_id or self.new_id()
+        m.exchange_index = self.events[m.event_ticker].exchange_index
         m.created_ms = m.updated_ms = now_ms
         self.adopt_market(m)
         for listener in self.listeners:
@@ -69,7 +75,7 @@ class Engine(Matching):
             self._schedule(m.close_ms, "close", m.ticker)
         if m.status == "closed":
             self._schedule(m.close_ms + SWEEP_AFTER_MS, "sweep", m.ticker)
-        if m.status == "determined":
+        if m.status in ("determined", "amended"):
             self._schedule(m.updated_ms + m.settlement_timer_s * 1000, "settle", m.ticker)
 
     def remove_market(self, ticker: str) -> None:
@@ -139,6 +145,107 @@ class Engine(Matching):
         self._lifecycle(market, "determined", now_ms)
         self._schedule(now_ms + market.settlement_timer_s * 1000, "settle", ticker)
 
+    def dispute(self, ticker: str, now_ms: int) -> None:
+        """Challenge the result of a determined market: nothing is paid until it is amended."""
+        self._move_result(ticker, "determined", "disputed", now_ms)
+
+    def amend_result(
+        self, ticker: str, result: Literal["yes", "no", "scalar"], now_ms: int, value: int | None = None
+    ) -> None:
+        """End a dispute with the result that holds (the same or another) and start the settlement timer anew."""
+        if result == "scalar" and value is None:
+            raise ValueError(f"{ticker}: a scalar result needs a value")
+        market = self._move_result(ticker, "disputed", "amended", now_ms)
+        market.result = result
+        market.settlement_value = {"yes": 10_000, "no": 0}.get(result, value)
+        self._changed(market)
+        self._schedule(now_ms + market.settlement_timer_s * 1000, "settle", ticker)
+
+    def _move_result(
+        self, ticker: str, before: Literal["determined", "disputed"], after: Literal["disputed", "amended"], now_ms: int
+    ) -> Market:
+        market = self.markets[ticker]
+        if market.status != before:
+            raise ValueError(f"{ticker} is {market.status}: only a {before} market can become {after}")
+        market.status = after
+        market.updated_ms = now_ms
+        self._changed(market)
+        return market
+
+    # What changes on a live market
+
+    def set_grid(self, ticker: str, structure: str, ranges: list[tuple[int, int, int]], now_ms: int) -> None:
+        """Change the price grid; resting orders survive."""
+        market = self.markets[ticker]
+        market.price_level_structure = structure
+        market.price_ranges = [(start, end, step) for start, end, step in ranges]
+        market.updated_ms = now_ms
+        self._lifecycle(market, "price_level_structure_updated", now_ms)
+
+    def set_strike(self, ticker: str, floor_strike: float, yes_sub_title: str, now_ms: int) -> None:
+        """Fix a strike that was open at listing."""
+        market = self.markets[ticker]
+        market.floor_strike = floor_strike
+        market.yes_sub_title = yes_sub_title
+        market.updated_ms = now_ms
+        self._lifecycle(market, "metadata_updated", now_ms)
+
+    def change_fees(self, change: FeeChange, now_ms: int) -> None:
+        """Announce a change of fees; it comes into force at its time."""
+        self.adopt_fee_change(change)
+        self._added(change)
+        self.advance(now_ms)
+
+    def adopt_fee_change(self, change: FeeChange) -> None:
+        """Take over a change of fees, silently: after a restart."""
+        self.fee_changes[change.id] = change
+        self._schedule(change.scheduled_ms, "fees", change.id)
+
+    def _apply_fees(self, change: FeeChange) -> None:
+        if change.event_ticker:
+            if event := self.events.get(change.event_ticker):
+                event.fee_type_override, event.fee_multiplier_override = change.fee_type, change.fee_multiplier
+                for listener in self.listeners:
+                    listener.event_fee(event)
+        else:
+            series = self.series[change.series_ticker]
+            series.fee_type = change.fee_type or series.fee_type
+            series.fee_multiplier = series.fee_multiplier if change.fee_multiplier is None else change.fee_multiplier
+            self._added(series)
+
+    def set_halt(self, halt: Halt, now_ms: int) -> None:
+        """Pause trading or the whole exchange, or go on; resting orders stay, except those that asked otherwise."""
+        self.advance(now_ms)
+        self.halt = halt
+        if halt:
+            for book in list(self.books.values()):
+                for order in [order for order in book.orders() if order.cancel_on_pause]:
+                    self.end(order, "canceled", "HaltCancel", now_ms)
+
+    # Accounts
+
+    def adopt_account(self, account: Account) -> None:
+        super().adopt_account(account)
+        if account.allocation.percent:
+            self._balanced.add(account.user_id)
+            self._schedule(0, "rebalance", account.user_id)
+
+    def allocate(self, account: Account, now_ms: int) -> None:
+        """Bring an account's cash to its target allocation and keep it there; none leaves it where it is."""
+        for listener in self.listeners:
+            listener.transfer(account.user_id, None)
+        if account.allocation.percent and account.user_id not in self._balanced:
+            self._balanced.add(account.user_id)
+            self._schedule(now_ms + REBALANCED_EVERY_MS, "rebalance", account.user_id)
+        self._rebalance(account)
+
+    def _rebalance(self, account: Account) -> None:
+        if account.allocation.percent and account.rebalance():
+            for listener in self.listeners:
+                listener.transfer(account.user_id, None)
+
+    # Time
+
     def advance(self, now_ms: int) -> None:
         """Do what is due by now: open, close, sweep after close, expire orders, settle after the timer."""
         while self._due and self._due[0][0] <= now_ms:
@@ -148,6 +255,14 @@ class Engine(Matching):
                 order = self.accounts[user_id].orders[order_id]
                 if order.status == "resting" and order.expiration_ms == due_ms:
                     self.end(order, "canceled", "ExpiryCancel", due_ms)
+            elif kind == "fees":
+                self._apply_fees(self.fee_changes[key])
+            elif kind == "rebalance":
+                self._rebalance(self.accounts[key])
+                if self.accounts[key].allocation.percent:
+                    self._schedule(now_ms + REBALANCED_EVERY_MS, kind, key)
+                else:
+                    self._balanced.discard(key)
             elif market := self.markets.get(key):
                 self._turn(market, kind, due_ms)
 
@@ -161,7 +276,11 @@ class Engine(Matching):
             self._schedule(due_ms + SWEEP_AFTER_MS, "sweep", market.ticker)
         elif kind == "sweep" and market.status == "closed":
             self._clear(market, "CloseCancel", due_ms)
-        elif kind == "settle" and market.status == "determined":
+        elif (
+            kind == "settle"
+            and market.status in ("determined", "amended")
+            and due_ms >= market.updated_ms + market.settlement_timer_s * 1000
+        ):
             self._settle(market, due_ms)
 
     def _settle(self, market: Market, now_ms: int) -> None:
@@ -175,7 +294,7 @@ class Engine(Matching):
                 continue
             if position.count:
                 record = ledger.settle(position, market, event, market.settlement_value, now_ms)
-                account.cash += record.revenue
+                account.pay(market.exchange_index, record.revenue)
                 account.settlements.append(record)
                 for listener in self.listeners:
                     listener.settlement(account.user_id, record)
@@ -195,7 +314,7 @@ class Engine(Matching):
         (with frozen history they stand). Ignored while the market is not active.
         """
         market = self.markets[ticker]
-        if market.status != "active":
+        if market.status != "active" or self.halt:
             return
         book = self.books[ticker]
         level = book.levels[side].get(price)
@@ -220,7 +339,7 @@ class Engine(Matching):
         """An immediate-or-cancel order of the crowd: `bid` lifts asks up to the limit. Returns the filled count."""
         market = self.markets[ticker]
         self.advance(now_ms)
-        if market.status != "active":
+        if market.status != "active" or self.halt:
             return 0
         return count - self.match(market, self.books[ticker], side, price_limit, count, None, now_ms, takes_crowd=True)
 
@@ -254,7 +373,7 @@ class Engine(Matching):
         for listener in self.listeners:
             listener.cleared(market, now_ms)
 
-    def _added(self, thing: Series | Event | Milestone | StructuredTarget) -> None:
+    def _added(self, thing: Series | Event | Milestone | StructuredTarget | FeeChange) -> None:
         for listener in self.listeners:
             listener.added(thing)
 

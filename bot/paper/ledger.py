@@ -4,38 +4,71 @@ Arithmetic of kalshi-api.md sections 5.1 and 5.4, in the exchange's own words an
 """
 
 from collections.abc import Callable, Iterable
+from typing import Literal
 
-from bot.paper.fees import CENT
-from bot.paper.model import Event, Fill, Market, Order, Position, Settlement, Side
+import msgspec
+
+from bot.paper.fees import CENT, CENTI_CENT
+from bot.paper.model import Event, Fill, Market, Order, OrderGroup, Position, Settlement, Side, Transfer
 
 Fee = Callable[[int, int], int]
 """(price, count) -> fee in money."""
 
 
+class Allocation(msgspec.Struct):
+    """Where the cash shall lie: percent by shard, together 100; none leaves it where it is."""
+
+    percent: dict[int, int] = {}
+    reservation: Literal["none", "max", "sum"] = "none"
+
+
 class Account:
     def __init__(self, user_id: str, cash: int) -> None:
         self.user_id = user_id
-        self.cash = cash
+        self.wallets = {0: cash}
+        """Cash by shard."""
+        self.bound: dict[int, int] = {}
+        """Money bound by resting orders, by shard."""
         self.positions: dict[str, Position] = {}
         self.orders: dict[str, Order] = {}
         self.fills: list[Fill] = []
         self.settlements: list[Settlement] = []
         self.client_ids: set[str] = set()
+        self.groups: dict[str, OrderGroup] = {}
+        self.transfers: list[Transfer] = []
+        self.allocation = Allocation()
+        self.cancelling_until_ms = 0
+        """Until when a cancel-all goes on catching new orders."""
         self.resting: dict[str, dict[str, Order]] = {}
         """Resting orders by ticker, then by id, oldest first."""
         self._committed: dict[str, int] = {}
-        self.committed = 0
+
+    @property
+    def cash(self) -> int:
+        return sum(self.wallets.values())
+
+    @property
+    def committed(self) -> int:
         """Money bound by all resting orders."""
+        return sum(self.bound.values())
+
+    def free(self, shard: int) -> int:
+        """Cash of a shard that no resting order binds: what a new order there may cost."""
+        return self.wallets.get(shard, 0) - self.bound.get(shard, 0)
+
+    def pay(self, shard: int, money: int) -> None:
+        """Move a shard's cash."""
+        self.wallets[shard] = self.wallets.get(shard, 0) + money
 
     def held(self, ticker: str) -> int:
         """The signed position in a market."""
         position = self.positions.get(ticker)
         return position.count if position else 0
 
-    def recommit(self, ticker: str, fee: Fee) -> None:
+    def recommit(self, ticker: str, shard: int, fee: Fee) -> None:
         """Recompute what this market's resting orders bind, after they or the position changed."""
         money = binding(self.resting.get(ticker, {}).values(), self.held(ticker), fee)
-        self.committed += money - self._committed.pop(ticker, 0)
+        self.bound[shard] = self.bound.get(shard, 0) + money - self._committed.pop(ticker, 0)
         if money:
             self._committed[ticker] = money
 
@@ -46,6 +79,35 @@ class Account:
         closable = max(0, (held if side == "ask" else -held) - resting)
         opened = max(0, count - closable)
         return opened * unit_cost(side, price) + (fee(price, opened) if opened else 0)
+
+    def rebalance(self) -> bool:
+        """Bring the shards' cash to the target allocation as far as free cash goes; whether any moved.
+
+        What resting orders bind stays where it is; the reservation decides whether the percentages are of all cash
+        (none) or of what the largest (max) or all (sum) bound shards leave.
+        """
+        bound = {shard: money for shard, money in self.bound.items() if money > 0}
+        kept = {"none": {}, "sum": bound, "max": dict(sorted(bound.items(), key=lambda item: -item[1])[:1])}
+        reserved: dict[int, int] = kept[self.allocation.reservation]
+        spare = self.cash - sum(reserved.values())
+        lacking = {
+            shard: reserved.get(shard, 0)
+            + spare * percent // 100 // CENTI_CENT * CENTI_CENT
+            - self.wallets.get(shard, 0)
+            for shard, percent in ({shard: 0 for shard in self.wallets} | self.allocation.percent).items()
+        }
+        moved = False
+        for giver, excess in lacking.items():
+            give = min(-excess, self.free(giver))
+            for taker, lack in lacking.items():
+                amount = min(give, lack)
+                if amount > 0:
+                    self.pay(giver, -amount)
+                    self.pay(taker, amount)
+                    lacking[taker] -= amount
+                    give -= amount
+                    moved = True
+        return moved
 
 
 def unit_cost(side: Side, price: int) -> int:
@@ -66,7 +128,7 @@ def binding(orders: Iterable[Order], held: int, fee: Fee) -> int:
     return total
 
 
-def trade(position: Position, side: Side, price: int, count: int) -> int:
+def trade(position: Position, side: Side, price: int, count: int, *, sells_traded: bool = False) -> int:
     """Apply a fill to a position at average cost and return the cash it moves, fees apart.
 
     Contracts of the other sign are closed first (they return the value of the leg held); the rest opens.
@@ -80,6 +142,7 @@ def trade(position: Position, side: Side, price: int, count: int) -> int:
         cost = position.cost * closing // abs(position.count)
         position.cost -= cost
         position.realized += proceeds - cost
+        position.traded += proceeds if sells_traded else 0
         cash += proceeds
     if opening:
         paid = opening * unit_cost(side, price)

@@ -10,16 +10,20 @@ from typing import Literal
 from bot.paper import fees, ledger
 from bot.paper.book import Book, Level, Lot
 from bot.paper.ledger import Account
-from bot.paper.model import Event, Fill, Listener, Market, Order, Position, Series, Side, Trade
+from bot.paper.model import Event, Fill, Halt, Listener, Market, Order, OrderGroup, Position, Rules, Series, Side, Trade
 
 OTHER: dict[Side, Side] = {"bid": "ask", "ask": "bid"}
+GROUP_WINDOW_MS = 15_000
+"""How far back an order group counts its matches (kalshi-api.md section 4.11)."""
 
 
 class Matching:
     """What trades, without a clock: the part of the Engine that member commands and the crowd share."""
 
-    def __init__(self, seed: int, *, history_frozen: bool = False) -> None:
+    def __init__(self, seed: int, *, history_frozen: bool = False, rules: Rules | None = None) -> None:
         self.history_frozen = history_frozen
+        self.rules = rules or Rules()
+        self.halt: Halt = ""
         self.series: dict[str, Series] = {}
         self.events: dict[str, Event] = {}
         self.markets: dict[str, Market] = {}
@@ -59,8 +63,10 @@ class Matching:
 
     def fee_terms(self, market: Market) -> tuple[str, float]:
         """The fee type and multiplier in force in a market."""
-        series = self.series[self.events[market.event_ticker].series_ticker]
-        return series.fee_type, series.fee_multiplier
+        event = self.events[market.event_ticker]
+        series = self.series[event.series_ticker]
+        own = event.fee_multiplier_override
+        return event.fee_type_override or series.fee_type, series.fee_multiplier if own is None else own
 
     def match(
         self,
@@ -91,6 +97,8 @@ class Matching:
                     if traded and (taker or takes_crowd):
                         self._hit_crowd(market, book, side, price, level, key, traded, taker, now_ms)
                         count -= traded
+                        if taker and taker.status != "resting":
+                            return count
                 elif resting.remaining == 0:
                     continue
                 elif taker and resting.user_id == taker.user_id:
@@ -104,6 +112,8 @@ class Matching:
                     self._told(market, resting.side, price, -traded, resting, now_ms)
                     self._trade(market, side, price, traded, taker, resting, now_ms)
                     count -= traded
+                    if taker and taker.status != "resting":
+                        return count
         return count
 
     def _hit_crowd(
@@ -158,6 +168,7 @@ class Matching:
         for party in (maker, taker):
             if party:
                 self._keep_carried(market, self.accounts[party.user_id], now_ms)
+                self._count_matched(party, count, now_ms)
         if taker is None and maker is None:
             market.open_interest += count
         else:
@@ -166,7 +177,7 @@ class Matching:
 
     def _keep_carried(self, market: Market, account: Account, now_ms: int) -> None:
         """Cancel the newest resting orders that a smaller position no longer covers and the cash does not carry."""
-        while account.committed > account.cash and (resting := account.resting.get(market.ticker)):
+        while account.free(market.exchange_index) < 0 and (resting := account.resting.get(market.ticker)):
             self.end(next(reversed(resting.values())), "canceled", "", now_ms)
 
     def _longs(self, market: Market, *parties: Order | None) -> int:
@@ -181,11 +192,12 @@ class Matching:
         position = account.positions.get(market.ticker)
         if position is None:
             position = account.positions[market.ticker] = Position(market.ticker, market.event_ticker)
-        moved = ledger.trade(position, order.side, trade.price, trade.count)
+        sells_traded = self.rules.sells_add_to_traded
+        moved = ledger.trade(position, order.side, trade.price, trade.count, sells_traded=sells_traded)
         fee_type, multiplier = self.fee_terms(market)
         cost = fees.trade_fee(fee_type, multiplier, is_taker, trade.price, trade.count)
         fee, order.rounding = fees.charge(cost, moved, order.rounding)
-        account.cash += moved - fee
+        account.pay(market.exchange_index, moved - fee)
         position.fees += fee
         position.updated_ms = now_ms
         order.filled += trade.count
@@ -217,6 +229,42 @@ class Matching:
             listener.fill(fill)
             listener.position(account.user_id, position)
         self.recommit(account, market)
+
+    # Order groups
+
+    def _count_matched(self, order: Order, count: int, now_ms: int) -> None:
+        """Count a match into the order's group; above the limit everything of the group ends."""
+        group = self.accounts[order.user_id].groups.get(order.group_id)
+        if group is None:
+            return
+        group.matched.append((now_ms, count))
+        if not group.triggered and self.matched(group, now_ms) > group.limit:
+            self.trip(group, now_ms)
+        else:
+            self.grouped(group, "matched", now_ms)
+        if group.triggered and order.status == "resting":
+            self.end(order, "canceled", "", now_ms)
+
+    def matched(self, group: OrderGroup, now_ms: int) -> int:
+        """What a group matched in the window up to now; forgets what is older."""
+        group.matched = [(ms, count) for ms, count in group.matched if ms > now_ms - GROUP_WINDOW_MS]
+        return sum(count for _, count in group.matched)
+
+    def trip(self, group: OrderGroup, now_ms: int) -> None:
+        """Cancel every resting order of a group and refuse new ones until it is reset."""
+        group.triggered = True
+        for order in self.of_group(group):
+            self.end(order, "canceled", "", now_ms)
+        self.grouped(group, "triggered", now_ms)
+
+    def of_group(self, group: OrderGroup) -> list[Order]:
+        """The resting orders of a group."""
+        resting = self.accounts[group.user_id].resting.values()
+        return [order for orders in resting for order in orders.values() if order.group_id == group.id]
+
+    def grouped(self, group: OrderGroup, kind: str, now_ms: int) -> None:
+        for listener in self.listeners:
+            listener.group(group, kind, now_ms)
 
     # Resting orders
 
@@ -252,7 +300,11 @@ class Matching:
     def recommit(self, account: Account, market: Market) -> None:
         """Bring the money that resting orders bind up to date."""
         fee_type, multiplier = self.fee_terms(market)
-        account.recommit(market.ticker, lambda price, count: fees.trade_fee(fee_type, multiplier, False, price, count))
+        account.recommit(
+            market.ticker,
+            market.exchange_index,
+            lambda price, count: fees.trade_fee(fee_type, multiplier, False, price, count),
+        )
 
     def shrink(self, order: Order, count: int, now_ms: int) -> None:
         """Reduce a resting order in place; it keeps its queue position."""

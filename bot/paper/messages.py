@@ -3,7 +3,7 @@
 from bot.core.units import format_count, format_money, format_price
 from bot.paper import wire
 from bot.paper.engine import Engine
-from bot.paper.model import Event, Fill, Market, Order, Position, Side, Trade
+from bot.paper.model import Event, Fill, Market, Order, OrderGroup, Position, Side, Trade
 
 
 def ticker(engine: Engine, m: Market, now_ms: int) -> wire.Json:
@@ -116,7 +116,7 @@ def lifecycle(m: Market, kind: str, now_ms: int) -> wire.Json:
                 "event_ticker": m.event_ticker,
                 "expected_expiration_ts": m.expected_expiration_ms // 1000,
                 "strike_type": m.strike_type,
-                "custom_strike": m.custom_strike,
+                **_strikes(m),
             },
         }
     elif kind in ("activated", "deactivated"):
@@ -129,6 +129,31 @@ def lifecycle(m: Market, kind: str, now_ms: int) -> wire.Json:
         body["settlement_value"] = format_price(m.settlement_value or 0)
     elif kind == "settled":
         body["settled_ts"] = now_ms // 1000
+    elif kind == "price_level_structure_updated":
+        body["price_level_structure"] = m.price_level_structure
+        body["price_ranges"] = wire.ranges(m)
+    elif kind == "metadata_updated":
+        body |= {"strike_type": m.strike_type, "yes_sub_title": m.yes_sub_title} | _strikes(m)
+    return body
+
+
+def _strikes(m: Market) -> wire.Json:
+    found = {"floor_strike": m.floor_strike, "cap_strike": m.cap_strike, "custom_strike": m.custom_strike or None}
+    return {name: strike for name, strike in found.items() if strike is not None}
+
+
+def event_fee(e: Event) -> wire.Json:
+    return {
+        "event_ticker": e.event_ticker,
+        "fee_type_override": e.fee_type_override,
+        "fee_multiplier_override": e.fee_multiplier_override,
+    }
+
+
+def group(g: OrderGroup, kind: str, now_ms: int) -> wire.Json:
+    body: wire.Json = {"event_type": kind, "order_group_id": g.id, "ts_ms": now_ms}
+    if kind in ("created", "limit_updated"):
+        body["contracts_limit_fp"] = format_count(g.limit)
     return body
 
 

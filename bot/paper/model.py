@@ -12,8 +12,11 @@ Side = Literal["bid", "ask"]
 TimeInForce = Literal["good_till_canceled", "immediate_or_cancel", "fill_or_kill"]
 SelfTrade = Literal["taker_at_cross", "maker"]
 OrderStatus = Literal["resting", "canceled", "executed"]
-MarketStatus = Literal["initialized", "active", "inactive", "closed", "determined", "finalized"]
+MarketStatus = Literal["initialized", "active", "inactive", "closed", "determined", "disputed", "amended", "finalized"]
 Result = Literal["", "yes", "no", "scalar"]
+
+Halt = Literal["", "trading", "exchange"]
+"""What is paused everywhere: nothing, placing and amending, or every command (kalshi-api.md section 4.1)."""
 
 CROWD = ""
 """The user id of the background liquidity: an account with bottomless money and no records."""
@@ -26,6 +29,21 @@ class Rejected(Exception):
         super().__init__(f"{code}: {details}" if details else code)
         self.code = code
         self.details = details
+
+
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What kalshi-api.md section 11.3 leaves open: what the exchange does where the real one is not known."""
+
+    balance_less_resting: bool = False
+    """Whether the shown balance is already short of what resting orders bind."""
+    sells_add_to_traded: bool = False
+    """Whether closing contracts adds to total_traded_dollars."""
+    partial_ioc_status: Literal["canceled", "executed"] = "canceled"
+    """The status word of an immediate-or-cancel order that filled in part."""
+    unknown_tickers: Literal["ignored", "refused"] = "ignored"
+    """What a WebSocket subscription does with a ticker that is not listed; `refused` is error 11."""
+    cancel_all_lingers_s: int = 0
+    """How long after a cancel-all new orders are cancelled too: up to a minute on the real exchange."""
 
 
 class Series(msgspec.Struct):
@@ -50,6 +68,19 @@ class Event(msgspec.Struct):
     product_metadata: dict[str, Any] = {}
     exchange_index: int = 0
     updated_ms: int = 0
+    fee_type_override: str | None = None
+    fee_multiplier_override: float | None = None
+
+
+class FeeChange(msgspec.Struct, frozen=True):
+    """A change of fees from `scheduled_ms` on: of a whole series, or of the one event it names."""
+
+    id: str
+    series_ticker: str
+    event_ticker: str
+    fee_type: str | None
+    fee_multiplier: float | None
+    scheduled_ms: int
 
 
 class Market(msgspec.Struct):
@@ -125,6 +156,31 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     post_only: bool = False
     reduce_only: bool = False
     cancel_on_pause: bool = False
+    group_id: str = ""
+
+
+class OrderGroup(msgspec.Struct):
+    """A cap on the contracts its orders match in a rolling window (kalshi-api.md section 4.11)."""
+
+    id: str
+    user_id: str
+    limit: int
+    exchange_index: int = 0
+    triggered: bool = False
+    """Its orders were cancelled and new ones are refused until it is reset."""
+    matched: list[tuple[int, int]] = []
+    """(time, contracts) of the matches in the window."""
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """Cash moved between two shards of one account."""
+
+    id: str
+    source: int
+    destination: int
+    amount: int
+    ms: int
+    client_id: str = ""
 
 
 class Order(msgspec.Struct):
@@ -159,6 +215,7 @@ class Order(msgspec.Struct):
     reason: str = ""
     queued: int = 0
     """Rank of the last time it joined the tail of a level: restores the queue after a restart."""
+    group_id: str = ""
 
 
 class Trade(msgspec.Struct, frozen=True):
@@ -226,8 +283,11 @@ class Listener:
     def changed(self, market: Market) -> None:
         """A market's status, times or totals changed, noisily or silently."""
 
-    def added(self, thing: Series | Event | Milestone | StructuredTarget) -> None:
+    def added(self, thing: Series | Event | Milestone | StructuredTarget | FeeChange) -> None:
         """Something other than a market was added or replaced."""
+
+    def event_fee(self, event: Event) -> None:
+        """An event's own fees came or went."""
 
     def removed(self, thing: Market | Event | Milestone) -> None:
         """A settled market left the engine, or what went with its event."""
@@ -247,6 +307,12 @@ class Listener:
         """A client order id was used up."""
 
     def order(self, order: Order) -> None: ...
+
+    def group(self, group: OrderGroup, kind: str, now_ms: int) -> None:
+        """`kind` is an event_type of channel order_group_updates, or `matched`."""
+
+    def transfer(self, user_id: str, transfer: Transfer | None) -> None:
+        """Cash moved between shards: by a transfer, or (None) by the target allocation, which may have changed."""
 
     def fill(self, fill: Fill) -> None: ...
 

@@ -25,6 +25,7 @@ def create(engine: Engine, user_id: str, new: NewOrder, now_ms: int) -> Order:
         raise Rejected("order_already_exists")
     market = _open_market(engine, new.ticker)
     _check_form(new, now_ms)
+    _check_group(account, new.group_id, market)
     _check_price(market, new.price)
     book = engine.books[new.ticker]
     count = new.count
@@ -56,6 +57,7 @@ def create(engine: Engine, user_id: str, new: NewOrder, now_ms: int) -> Order:
         expiration_ms=new.expiration_ms,
         post_only=new.post_only,
         cancel_on_pause=new.cancel_on_pause,
+        group_id=new.group_id,
     )
     account.orders[order.order_id] = order
     _work(engine, market, order, now_ms, "ReduceOnlyCancel" if count < new.count else "")
@@ -74,7 +76,11 @@ def cancel(engine: Engine, user_id: str, order_id: str, now_ms: int) -> tuple[Or
 def cancel_all(engine: Engine, user_id: str, now_ms: int) -> int:
     """Cancel every resting order in markets that still take commands; returns how many."""
     engine.advance(now_ms)
-    resting = [order for orders in engine.accounts[user_id].resting.values() for order in orders.values()]
+    if engine.halt == "exchange":
+        raise Rejected("exchange_paused")
+    account = engine.accounts[user_id]
+    account.cancelling_until_ms = now_ms + engine.rules.cancel_all_lingers_s * 1000
+    resting = [order for orders in account.resting.values() for order in orders.values()]
     doomed = [order for order in resting if engine.markets[order.ticker].status != "closed"]
     for order in doomed:
         engine.end(order, "canceled", "", now_ms)
@@ -84,6 +90,8 @@ def cancel_all(engine: Engine, user_id: str, now_ms: int) -> int:
 def decrease(engine: Engine, user_id: str, order_id: str, reduce_to: int | None, reduce_by: int, now_ms: int) -> Order:
     """Shrink a resting order in place, to `reduce_to` contracts remaining or by `reduce_by`; zero cancels it."""
     order = _resting(engine, user_id, order_id, now_ms)
+    if engine.halt:
+        raise Rejected(f"{engine.halt}_paused")
     by = reduce_by if reduce_to is None else order.remaining - reduce_to
     if by < 0 or (reduce_to is None and by == 0):
         raise Rejected("invalid_order_size", "an order can only be reduced")
@@ -125,7 +133,8 @@ def amend(
         raise Rejected("order_id_and_client_order_id_mismatch")
     if new_client_order_id and new_client_order_id in account.client_ids:
         raise Rejected("order_already_exists")
-    _check_price(market, price)
+    if price != order.price:
+        _check_price(market, price)
     if not order.filled < count <= MAX_COUNT:
         raise Rejected("invalid_amend_qty_for_order", "count is the total and must exceed what is filled")
     if expiration_ms and expiration_ms <= now_ms:
@@ -158,11 +167,15 @@ def _work(engine: Engine, market: Market, order: Order, now_ms: int, reason: str
         engine.match(market, book, order.side, order.price, order.remaining, order, now_ms)
     if order.status != "resting":
         return
-    if order.remaining and order.time_in_force == "good_till_canceled":
+    if order.remaining and now_ms < engine.accounts[order.user_id].cancelling_until_ms:
+        engine.end(order, "canceled", "", now_ms)
+    elif order.remaining and order.time_in_force == "good_till_canceled":
         engine.rest(order, now_ms)
         engine.ordered(order, reason or ("Trade" if order.filled else ""), now_ms)
     elif order.filled == order.initial:
         engine.end(order, "executed", "Trade", now_ms)
+    elif order.filled and order.time_in_force == "immediate_or_cancel":
+        engine.end(order, engine.rules.partial_ioc_status, reason, now_ms)
     else:
         engine.end(order, "canceled", reason, now_ms)
 
@@ -171,6 +184,8 @@ def _open_market(engine: Engine, ticker: str) -> Market:
     market = engine.markets.get(ticker)
     if market is None:
         raise Rejected("not_found")
+    if engine.halt:
+        raise Rejected(f"{engine.halt}_paused")
     if market.status != "active":
         raise Rejected("market_inactive")
     return market
@@ -181,6 +196,8 @@ def _resting(engine: Engine, user_id: str, order_id: str, now_ms: int) -> Order:
     order = engine.accounts[user_id].orders.get(order_id)
     if order is None or order.status != "resting":
         raise Rejected("not_found")
+    if engine.halt == "exchange":
+        raise Rejected("exchange_paused")
     if engine.markets[order.ticker].status == "closed":
         raise Rejected("market_inactive")
     return order
@@ -200,6 +217,16 @@ def _check_form(new: NewOrder, now_ms: int) -> None:
         raise Rejected("invalid_order", "reduce_only needs immediate_or_cancel")
 
 
+def _check_group(account: Account, group_id: str, market: Market) -> None:
+    if not group_id:
+        return
+    group = account.groups.get(group_id)
+    if group is None or group.exchange_index != market.exchange_index:
+        raise Rejected("order_group_not_found")
+    if group.triggered:
+        raise Rejected("exceeded_order_group_risk_limit")
+
+
 def _check_price(market: Market, price: int) -> None:
     if 0 < price < 10_000:
         for start, end, step in market.price_ranges:
@@ -213,7 +240,7 @@ def _check_balance(engine: Engine, account: Account, market: Market, side: Side,
     needed = account.needed(
         market.ticker, side, price, count, lambda p, c: fees.trade_fee(fee_type, multiplier, True, p, c)
     )
-    if needed > account.cash - account.committed and needed:
+    if needed and needed > account.free(market.exchange_index):
         raise Rejected("insufficient_balance")
 
 
