@@ -66,9 +66,9 @@ charts: static/vendor/.copied ## Install the page's chart library (part of insta
 static/vendor/.copied: frontend/package-lock.json
 	@if ! command -v npm >/dev/null; then \
 	  echo "Node is not installed: the page will have no charts."; \
-	elif npm ci --prefix frontend --ignore-scripts --silent && mkdir -p static/vendor && \
-	  cp frontend/node_modules/uplot/dist/uPlot.esm.js frontend/node_modules/uplot/dist/uPlot.min.css static/vendor/ && \
-	  cp frontend/node_modules/uplot/LICENSE static/vendor/uPlot.LICENSE; then \
+	elif npm ci --prefix frontend --ignore-scripts --silent && mkdir -p static/vendor/uplot && \
+	  cp frontend/node_modules/uplot/dist/uPlot.esm.js frontend/node_modules/uplot/dist/uPlot.min.css static/vendor/uplot/ && \
+	  cp frontend/node_modules/uplot/LICENSE static/vendor/uplot/LICENSE; then \
 	  touch $@; \
 	else \
 	  echo "The chart library could not be installed: the page will have no charts."; \

@@ -43,7 +43,7 @@ def _findings(settings: Settings, root: Path) -> Iterator[Finding]:
     yield Finding("FAIL", "port", fault) if fault else Finding("ok", "port", f"{settings.port} is free")
     yield _key(settings)
     yield from _exchange(settings.kalshi_api_url)
-    charts = (root / "static" / "vendor" / "uPlot.esm.js").exists()
+    charts = (root / "static" / "vendor" / "uplot" / "uPlot.esm.js").exists()
     yield Finding("ok" if charts else "-", "charts", "installed" if charts else "not installed; the page has none")
 
 

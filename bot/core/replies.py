@@ -231,9 +231,14 @@ def protection(trade: Trade) -> str:
     def held(price: int | None) -> str:
         return "none" if price is None else format_price(price if long else ONE - price)
 
-    until = f", leave at {plan.time_exit_ms}" if plan.time_exit_ms else ""
+    until = f", leave at {_clock(plan.time_exit_ms)}" if plan.time_exit_ms else ""
     what = f"{'YES' if long else 'NO'} {format_count(trade.open_count())}"
     return f"{what}: stop {held(plan.stop)}, target {held(plan.target)}{until}"
+
+
+def _clock(at_ms: int) -> str:
+    minutes, seconds = divmod(at_ms // 1000 % 86_400, 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d} UTC"
 
 
 def _resolve(turn: Turn, order: Order) -> None:

@@ -29,7 +29,7 @@ from bot.core.events import (
 from bot.core.state import TradingState, dump, state_hash
 from bot.core.step import Rules
 from bot.core.turn import Answer, Turn
-from bot.core.venue import NotSent, Quote, VenueFill, VenueOrder, VenuePosition
+from bot.core.venue import NotSent, Outcome, Quote, Unknown, VenueFill, VenueOrder, VenuePosition
 from bot.kalshi.orders import KalshiOrders
 from bot.kalshi.rest import KalshiReads, ReadFailed
 from bot.market_data.market_data import MarketData
@@ -116,6 +116,7 @@ class Bot:
         self._stale: set[str] = set()
         self._watched: tuple[str, ...] = ()
         self._stopping = False
+        self._closed = False
         self._greenlets: list[gevent.Greenlet] = []
         rules = Rules(strategy.params, round(settings.reconcile_interval * 1000))
         self.door = Door(
@@ -185,6 +186,7 @@ class Bot:
         with gevent.Timeout(timeout_s, False):
             while any(o.state in ("sending", "intent") for o in self.state.orders.values()) or self.executor.waiting():
                 gevent.sleep(0.02)
+        self._closed = True
         for loop in self.loops.values():
             loop.stop()
         self.market_data.stop()
@@ -338,12 +340,19 @@ class Bot:
 
     def _perform(self, job: Job) -> None:
         handle = self.door.handle
+        if self._closed:
+            return
         if isinstance(job, PlaceOrder):
             if job.tick_ns:
                 self._ticks_ns[job.client_order_id] = job.tick_ns
             if job.purpose == "entry" and not _allowed(handle(Sending(now_ms(), job.client_order_id))):
                 return
-            outcome = self.orders.create(job)
+            outcome: Outcome
+            try:
+                outcome = self.orders.create(job)
+            except Exception as defect:  # a defect of ours must not leave the order in sending for ever
+                log.exception("defect while sending %s", job.client_order_id)
+                outcome = Unknown(f"defect: {type(defect).__name__}")
             handle(CreateReplied(now_ms(), job.client_order_id, outcome))
         elif isinstance(job, CancelOrder):
             handle(CancelReplied(now_ms(), job.client_order_id, self.orders.cancel(job)))

@@ -5,8 +5,8 @@ import { clock } from "../format.js";
 import { news } from "../notices.js";
 import { Table } from "../table.js";
 
-const LEVELS = { debug: 0, info: 1, warning: 2, error: 3, critical: 3 };
-const SIGNS = { warning: "▲ warning", error: "✕ error", critical: "✕ critical" };
+const LEVELS = { info: 1, warning: 2, alarm: 3 };
+const SIGNS = { warning: "▲ warning", alarm: "✕ alarm" };
 
 export function log(store) {
   const filter = byId("log-filter");
