@@ -26,7 +26,7 @@ LAG_MS = 2_000
 """Reads lag writes by up to a second or so (kalshi-api.md 4.0); within this our own news outranks a reading."""
 
 KEEP_MS = 3_600_000
-"""Ended orders and old ids leave the state after this."""
+"""Ended orders and old ids leave the state after this, or when no cooldown needs them any more."""
 
 MARKET_STATUS = ("initialized", "inactive", "active", "closed", "determined", "disputed", "amended", "finalized")
 
@@ -44,8 +44,9 @@ def account_read(turn: Turn, event: AccountRead) -> None:
             _settle(turn, settlement)
         _compare(turn, event)
     turn.record(Reconciled(turn.at_ms, event.started_ms))
-    if event.started_ms - state.forgotten_ms > KEEP_MS + 600_000:
-        turn.record(Forgotten(turn.at_ms, event.started_ms - KEEP_MS))
+    keep_ms = max(KEEP_MS, state.config.risk["cooldown"] * 1000)
+    if event.started_ms - state.forgotten_ms > keep_ms + 600_000:
+        turn.record(Forgotten(turn.at_ms, event.started_ms - keep_ms))
 
 
 def market_changed(turn: Turn, event: MarketChange) -> None:
@@ -108,6 +109,7 @@ def _orders(turn: Turn, event: AccountRead) -> None:
         else:
             listed.add(order.client_order_id)
             replies.described(turn, order, seen)
+            replies.withdraw(turn, order)
     for order in list(state.orders.values()):
         gone = order.state in (OrderState.RESTING, OrderState.PARTLY_FILLED) and order.client_order_id not in listed
         if gone and order.changed_ms < event.started_ms - LAG_MS:

@@ -5,7 +5,7 @@ from bot.core.config import Param
 from bot.core.effects import CancelOrder
 from bot.core.events import Command
 from bot.core.facts import ConfigChanged, ModeChanged, TradingMode
-from bot.core.trades import exit_quote
+from bot.core.trades import TradeState, exit_quote
 from bot.core.turn import Turn
 
 TRANSITIONS: dict[tuple[TradingMode, str], TradingMode] = {
@@ -77,7 +77,9 @@ def _close(turn: Turn, event: Command) -> None:
 
 def _leave(turn: Turn, ticker: str, event: Command) -> None:
     trade = turn.state.trade_at(ticker)
-    if trade is None or trade.open_count() <= 0 or trade.exit_kind == "flatten":
+    if trade is None or trade.open_count() <= 0:
+        return
+    if trade.state is TradeState.EXITING and trade.exit_kind == "flatten":
         return
     quote = event.quotes.get(ticker)
     exiting.fire(turn, trade, "flatten", exit_quote(trade.side, quote) if quote else None)

@@ -16,7 +16,7 @@ def propose(turn: Turn, event: Propose, reconcile_interval_ms: int) -> None:
     refusal = _gate(turn, event, reconcile_interval_ms)
     if refusal:
         return turn.refuse(*refusal)
-    refused = risk.check_entry(turn.state, event.proposal)
+    refused = risk.check_entry(turn.state, event.proposal, turn.at_ms)
     if refused:
         return turn.refuse(refused.code, refused.text)
     _open(turn, event)

@@ -3,7 +3,7 @@
 from bot.core.effects import CancelOrder, PlaceOrder, Wake
 from bot.core.events import Sweep, Tick
 from bot.core.facts import ExitAttempted, ExitFired, OrderIntended, QuoteVanished
-from bot.core.orders import Order, OrderState
+from bot.core.orders import SPENT, Order, OrderState
 from bot.core.positions import closing_side
 from bot.core.trades import ExitKind, Trade, TradeState, due, exit_limit, exit_quote
 from bot.core.turn import Turn
@@ -12,6 +12,9 @@ from bot.core.venue import Quote
 
 RETRY_MS = 250
 """Shortest time between two exit orders of one trade."""
+
+RESEND_MS = 1_000
+"""Between two sends of one id: each may hold a connection until its reply times out, and there are not many."""
 
 VANISHED_CONFIRM_MS = 2_000
 """An empty side is believed after this long (DESIGN.md section 4: a vanished quote is not a price)."""
@@ -31,11 +34,13 @@ def sweep(turn: Turn, event: Sweep) -> None:
 
 def look(turn: Turn, trade: Trade, quote: Quote | None, tick_ns: int) -> None:
     """Apply the exit rules to one live trade. `quote` None: no price may be trusted now; time exits still hold."""
-    if trade.open_count() <= 0 or not turn.state.tradeable(trade.ticker):
+    if trade.open_count() <= 0:
         return
     if _held(turn, trade) <= 0 and not any(o.outstanding() for o in turn.state.orders_of(trade.id)):
         turn.move_trade(trade, "flat", "external")
         turn.note("warning", "closed_elsewhere", "the position was closed outside this program", trade.ticker)
+        return
+    if not turn.state.tradeable(trade.ticker):
         return
     price = exit_quote(trade.side, quote) if quote is not None else None
     if quote is not None:
@@ -82,12 +87,12 @@ def drive(turn: Turn, trade: Trade, tick_ns: int = 0) -> None:
     working = _working(turn, trade)
     if any(o.state in (OrderState.INTENT, OrderState.SENDING) for o in working):
         return
-    unknown = [o for o in working if o.state is OrderState.UNKNOWN and o.reason != "already_exists"]
+    unknown = [o for o in working if o.state is OrderState.UNKNOWN and o.reason not in SPENT]
     if unknown:
         # Reduce-only and idempotent: the same id again proves the first one and cannot oversell.
-        turn.record(ExitAttempted(now, trade.id, trade.exit_attempt, now + RETRY_MS))
+        turn.record(ExitAttempted(now, trade.id, trade.exit_attempt, now + RESEND_MS))
         turn.do(_place(unknown[-1], tick_ns))
-        turn.do(Wake(now + RETRY_MS, trade.ticker))
+        turn.do(Wake(now + RESEND_MS, trade.ticker))
         return
     unbooked = sum(o.outstanding() for o in state.orders_of(trade.id) if o.purpose == "exit" and not o.live())
     size = min(trade.open_count(), _held(turn, trade)) - unbooked

@@ -60,6 +60,9 @@ TRANSITIONS: dict[tuple[OrderState, OrderEvent], OrderState] = {
     (S.REJECTED, "rejected"): S.REJECTED,
 }
 
+SPENT = frozenset({"already_exists", "refused_again"})
+"""Reasons of an UNKNOWN exit whose id does nothing more when sent again: the next attempt waits for no proof."""
+
 LIVE = frozenset({S.INTENT, S.SENDING, S.RESTING, S.PARTLY_FILLED, S.UNKNOWN})
 
 

@@ -1,10 +1,10 @@
 """Decides what replies, order descriptions and fills mean. Unknown stays unknown; fills alone move positions."""
 
 from bot.core import exiting
-from bot.core.effects import ResolveOrder, Wake
+from bot.core.effects import CancelOrder, ResolveOrder, Wake
 from bot.core.events import CancelReplied, CreateReplied, FillSeen, OrderResolved, OrderSeen, Sending
 from bot.core.facts import ExitAttempted, FillBooked, FillClaimed
-from bot.core.orders import Order, OrderState, reported
+from bot.core.orders import SPENT, Order, OrderState, reported
 from bot.core.trades import Trade, TradeState
 from bot.core.turn import Turn
 from bot.core.units import ONE, format_count, format_money, format_price
@@ -48,6 +48,7 @@ def create_replied(turn: Turn, event: CreateReplied) -> None:
         if turn.move_order(order, step, outcome.order_id, outcome.filled):
             _claim(turn, order)
             _after_order(turn, order)
+            withdraw(turn, order)
     elif isinstance(outcome, Rejected | NotSent):
         reason = outcome.reason if isinstance(outcome, NotSent) else f"{outcome.code} {outcome.message}".strip()
         if order.state is OrderState.UNKNOWN and isinstance(outcome, NotSent):
@@ -55,6 +56,8 @@ def create_replied(turn: Turn, event: CreateReplied) -> None:
         turn.note(
             "warning", "order_rejected", f"{order.purpose} {order.client_order_id} refused: {reason}", order.ticker
         )
+        if order.state is OrderState.UNKNOWN and isinstance(outcome, Rejected):
+            return _resend_refused(turn, order, outcome)
         turn.move_order(order, "rejected", reason=reason)
         wait = REJECTED_RETRY_MS // 4 if isinstance(outcome, NotSent) else REJECTED_RETRY_MS
         _after_order(turn, order, wait)
@@ -70,12 +73,36 @@ def create_replied(turn: Turn, event: CreateReplied) -> None:
             exiting.drive(turn, trade)
     else:
         assert isinstance(outcome, AlreadyExists | NotFound), outcome
+        first = order.reason not in SPENT
         turn.move_order(order, "lost", reason="already_exists")
         _resolve(turn, order)
         trade = turn.state.trades.get(order.trade_id)
         if order.purpose == "exit" and trade is not None:
+            if first:
+                turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, turn.at_ms))
             exiting.drive(turn, trade)
     return None
+
+
+def _resend_refused(turn: Turn, order: Order, outcome: Rejected) -> None:
+    """A refused re-send proves nothing about the first send either; only a rate limit makes the same id worth while."""
+    if outcome.status != 429:
+        turn.move_order(order, "lost", reason="refused_again")
+    trade = turn.state.trades.get(order.trade_id)
+    if trade is not None:
+        retry = turn.at_ms + REJECTED_RETRY_MS
+        turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, retry))
+        turn.do(Wake(retry, trade.ticker))
+
+
+def withdraw(turn: Turn, order: Order) -> None:
+    """Cancel an entry that rests although entries were called back, or its trade is being left, before it was known."""
+    if order.purpose == "exit" or order.state not in (OrderState.RESTING, OrderState.PARTLY_FILLED):
+        return
+    trade = turn.state.trades.get(order.trade_id)
+    leaving = trade is None or trade.state not in (TradeState.OPENING, TradeState.OPEN)
+    if order.order_id and (leaving or turn.state.mode in ("REDUCING", "HALTED")):
+        turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
 
 
 def cancel_replied(turn: Turn, event: CancelReplied) -> None:

@@ -36,7 +36,7 @@ def reserved(state: TradingState) -> Money:
     return Money(sum(o.reserved() for o in state.orders.values()))
 
 
-def check_entry(state: TradingState, proposal: Proposal) -> Answer | None:
+def check_entry(state: TradingState, proposal: Proposal, now_ms: int) -> Answer | None:
     """None when every limit leaves room for the entry, else the refusal with the numbers."""
     config: Config = state.config
     limits, market = config.risk, proposal.market
@@ -45,13 +45,14 @@ def check_entry(state: TradingState, proposal: Proposal) -> Answer | None:
     event_markets = {t.ticker for t in state.trades.values() if t.market.event_ticker == market.event_ticker}
     in_event = sum(m for t, m in at_risk.items() if t in event_markets)
     spendable = (state.cash or 0) - reserved(state)
+    lost_today = -state.day_realized if now_ms // 86_400_000 == state.day else 0
     checks = (
         ("max_order_cost", cost, limits["max_order_cost"]),
         ("max_market_exposure", at_risk.get(market.ticker, 0) + cost, limits["max_market_exposure"]),
         ("max_event_exposure", in_event + cost, limits["max_event_exposure"]),
         ("max_total_exposure", sum(at_risk.values()) + cost, limits["max_total_exposure"]),
         ("insufficient_cash", cost, spendable),
-        ("max_daily_loss", -state.day_realized, limits["max_daily_loss"]),
+        ("max_daily_loss", lost_today, limits["max_daily_loss"]),
     )
     for code, value, limit in checks:
         if value > limit:
