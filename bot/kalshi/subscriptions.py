@@ -63,8 +63,14 @@ class Subscriptions:
         self._last_id = 0
 
     def want(self, channel: str, tickers: frozenset[str] | None) -> None:
-        """What the channel should deliver: these markets, None for all, empty for nothing."""
-        self._channels.setdefault(channel, _Channel(channel)).wanted = tickers
+        """What the channel should deliver: these markets, None for all, empty for nothing.
+
+        A book that was unwanted and is wanted again before its subscription ended gets no snapshot by itself.
+        """
+        kept = self._channels.setdefault(channel, _Channel(channel))
+        if channel == BOOKS:
+            self.resync((tickers or frozenset()) - (kept.wanted or frozenset()))
+        kept.wanted = tickers
 
     def reset(self) -> None:
         """A new connection: nothing is subscribed, ids and sids begin again."""
@@ -79,6 +85,7 @@ class Subscriptions:
         for channel in self._channels.values():
             if channel.pending or now_ns < channel.since_ns:
                 continue
+            channel.missing &= channel.listed
             if command := self._next(channel, now_ns):
                 made.append(command)
             if channel.missing and not channel.snapshot_ns and channel.sid is not None:
@@ -131,7 +138,7 @@ class Subscriptions:
     def resync(self, tickers: frozenset[str]) -> None:
         """Ask for fresh snapshots of these books."""
         channel = self._channels.get(BOOKS)
-        if channel is not None and channel.sid is not None:
+        if channel is not None and channel.sid is not None and tickers & channel.listed:
             channel.missing |= tickers & channel.listed
             channel.snapshot_ns = 0
 

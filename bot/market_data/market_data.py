@@ -30,6 +30,9 @@ _UNCONNECTED_S = 2.0
 _CACHED_NS = 20_000_000_000
 """A REST answer may come from a cache and be 15 s old (kalshi-api.md 1.1); a difference to a livelier book is that."""
 
+_DOUBT_NS = 2_000_000_000
+"""A book that stands still this long while the ticker says otherwise has lost its changes."""
+
 
 class MarketData:
     """One per process. Callbacks run in the stream's greenlet (a few after REST reads in the caller's)."""
@@ -68,6 +71,10 @@ class MarketData:
         self._confirmed_ns: dict[str, int] = {}
         self._asked_ns: dict[str, int] = {}
         """When the last confirming read asked for a market, whether it was answered or not."""
+        self._told_ns: dict[str, int] = {}
+        """When the stream last told a market's status; a reading that may be older than that does not take it back."""
+        self._doubted_ns: dict[str, int] = {}
+        """Since when the ticker has disagreed with a book that did not move."""
         self._held: frozenset[str] = frozenset()
         self._followed: frozenset[str] = frozenset()
         self._load_prices = False
@@ -108,7 +115,9 @@ class MarketData:
                 self._log(f"held market {ticker} could not be read: {failure}")
         known = self._markets
         kept = {ticker: market for ticker, market in known.items() if ticker in self._held}
-        self._markets = kept | {ticker: market for ticker, (market, _) in found.items()}
+        self._told_ns = {t: ns for t, ns in self._told_ns.items() if started_ns - ns < _CACHED_NS}
+        told = {t: known[t] for t in self._told_ns if t in found and t in known}
+        self._markets = kept | {ticker: market for ticker, (market, _) in found.items()} | told
         self._quotes = {t: quote for t, quote in self._quotes.items() if t in self._markets or t in self._held}
         self._confirmed_ns = {t: ns for t, ns in self._confirmed_ns.items() if t in self._quotes}
         self._discovered_ns = self._clock_ns()
@@ -215,16 +224,15 @@ class MarketData:
             quote = self._books.delta(frame, received_ns)
             if quote is not None:
                 self._publish(quote)
+                if self._doubted_ns:
+                    self._doubted_ns.pop(quote.ticker, None)
             elif self._books.contradicted:
                 self._resync(frozenset(self._books.contradicted), "contradicted by a change")
                 self._books.contradicted.clear()
-            else:
+            elif (book := self._books.get(frame.msg.market_ticker)) is not None and not book.crossed:
                 self._confirm(frame.msg.market_ticker, received_ns)
         elif isinstance(frame, frames.Ticker):
-            if self._books.live(frame.msg.market_ticker):
-                self._confirm(frame.msg.market_ticker, received_ns)
-            else:
-                self._publish(frames.quote(frame, received_ns))
+            self._ticker(frames.quote(frame, received_ns))
         elif isinstance(frame, frames.OrderbookSnapshot):
             if quote := self._books.snapshot(frame, received_ns):
                 self._publish(quote)
@@ -236,6 +244,22 @@ class MarketData:
             self._on_account(frames.position(frame))
         elif isinstance(frame, frames.MarketLifecycle):
             self._lifecycle(frame, received_ns)
+
+    def _ticker(self, quote: Quote) -> None:
+        """A live book outranks the ticker, which may be behind it, unless it stands still under doubt for too long."""
+        ticker, now_ns = quote.ticker, quote.received_ns
+        book = self._books.get(ticker)
+        if book is None:
+            self._doubted_ns.pop(ticker, None)
+            self._publish(quote)
+        elif (book.best_bid, book.best_ask) == (quote.bid, quote.ask):
+            self._doubted_ns.pop(ticker, None)
+            if not book.crossed:
+                self._confirm(ticker, now_ns)
+        elif now_ns - self._doubted_ns.setdefault(ticker, now_ns) >= _DOUBT_NS:
+            del self._doubted_ns[ticker]
+            self._resync(frozenset({ticker}), "contradicted by the ticker")
+            self._publish(quote)
 
     def _publish(self, quote: Quote) -> None:
         """Keep it; tell the listener when the top changed in a followed market."""
@@ -318,6 +342,8 @@ class MarketData:
             end_ms=min(market.end_ms, close_ms),
             grid=wire.grid(msg.price_ranges) if msg.price_ranges else market.grid,
         )
+        if msg.event_type in frames.STATUS_AFTER:
+            self._told_ns[market.ticker] = received_ns
         self._markets = self._markets | {market.ticker: market}
         self._snapshot = None
         self._log(f"market {market.ticker}: {msg.event_type}, now {market.status} {market.result}".rstrip())

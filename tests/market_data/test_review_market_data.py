@@ -1,0 +1,110 @@
+"""Found in review: ways in which an old price looked fresh, or a market's status held a stop that could have gone."""
+
+import msgspec
+from test_market_data import S, World, market
+
+from bot.kalshi import frames
+from bot.kalshi.subscriptions import BOOKS, Subscriptions
+
+
+def test_a_ticker_that_disagrees_with_a_book_does_not_confirm_it():
+    """A book whose changes stopped coming looked fresh for ever, because the ticker of the same market went on."""
+    world = World()
+    world.data.follow(frozenset({"A"}), ())
+    world.snapshot()
+    for _ in range(70):
+        world.now += S
+        world.ticker("0.2000", "0.2200")
+        world.data.confirm_stale(world.now)
+        if world.data.quote("A").bid == 2000:
+            break
+    assert world.data.quote("A").bid == 2000, "the stop must see the price that the ticker tells"
+    assert world.now <= 1004 * S
+    assert world.stream.resyncs == [frozenset({"A"})]
+
+
+def test_a_ticker_that_is_behind_a_moving_book_is_not_believed():
+    world = World()
+    world.data.follow(frozenset({"A"}), ())
+    world.snapshot()
+    for step in range(10):
+        world.now += S
+        world.ticker("0.2000", "0.2200")
+        world.delta("yes", "0.4100", "1.00" if step % 2 == 0 else "-1.00")
+    assert world.stream.resyncs == []
+    assert {tick.source for tick in world.ticks} == {"book"}
+
+
+def test_changes_of_a_book_that_waits_for_its_snapshot_do_not_confirm_the_old_price():
+    world = World()
+    world.data.follow(frozenset({"A"}), ())
+    world.snapshot()
+    world.data.gap("orderbook_delta", frozenset({"A"}))
+    for _ in range(61):
+        world.now += S
+        world.delta("yes", "0.3000", "1.00")
+    assert world.data.fresh_quote("A", world.now) is None
+
+
+def test_changes_of_a_crossed_book_do_not_confirm_the_price_before_it_crossed():
+    world = World()
+    world.data.follow(frozenset({"A"}), ())
+    world.snapshot()
+    for _ in range(61):
+        world.now += S
+        world.delta("yes", "0.4300", "1.00")
+    assert world.data.fresh_quote("A", world.now) is None
+
+
+def test_a_reading_does_not_take_back_a_status_that_was_just_told():
+    """Resumed, then read from a cache as paused: its stop waited until the next discovery."""
+    world = World()
+    world.data.follow(frozenset({"A"}), ())
+    world.reads.others = {"A": market("A", status="inactive")}
+    world.data.discover()
+    world.now += 5 * S
+    world.frame("market_lifecycle_v2", event_type="activated")
+    assert world.data.market("A").status == "active"
+    world.now += 2 * S
+    world.data.discover()
+    assert world.data.market("A").status == "active"
+    world.now += 30 * S
+    world.data.discover()
+    assert world.data.market("A").status == "inactive", "in time a reading is believed"
+
+
+def test_a_status_told_while_a_reading_is_under_way_outranks_it():
+    world = World()
+    world.data.follow(frozenset({"A"}), ())
+    world.reads.others = {"A": market("A", status="inactive")}
+    world.data.discover()
+    world.now += 5 * S
+    plain = world.reads.market
+
+    def slow(ticker):
+        answer = plain(ticker)
+        world.now += 3 * S
+        world.frame("market_lifecycle_v2", event_type="activated")
+        return answer
+
+    world.reads.market = slow
+    world.data.discover()
+    assert world.data.market("A").status == "active"
+
+
+def test_a_book_that_was_unwanted_for_a_moment_gets_a_new_snapshot():
+    """Its subscription never ended, so no snapshot came by itself, and its book stayed empty for ever."""
+    subscriptions = Subscriptions()
+    subscriptions.want(BOOKS, frozenset({"A", "B"}))
+    [asked] = subscriptions.commands(0)
+    told = {"id": asked.id, "type": "subscribed", "msg": {"channel": BOOKS, "sid": 1}}
+    subscriptions.acknowledge(frames.decode(msgspec.json.encode(told)), 0)
+    subscriptions.want(BOOKS, frozenset({"A", "B", "C"}))
+    [added] = subscriptions.commands(1)
+    subscriptions.want(BOOKS, frozenset({"A", "C"}))
+    subscriptions.want(BOOKS, frozenset({"A", "B", "C"}))
+    listed = {"id": added.id, "type": "ok", "sid": 1, "msg": {"market_tickers": ["A", "B", "C"]}}
+    subscriptions.acknowledge(frames.decode(msgspec.json.encode(listed)), 2)
+    [again] = subscriptions.commands(3)
+    params = msgspec.json.decode(again.body)["params"]
+    assert (params["action"], params["market_tickers"]) == ("get_snapshot", ["B"])
