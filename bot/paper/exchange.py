@@ -4,12 +4,13 @@ import argparse
 import fcntl
 import gc
 import json
+import os
 import signal
 import sys
 import traceback
 import uuid
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import gevent
 import msgspec
@@ -44,7 +45,7 @@ def main(argv: list[str]) -> int:
             tier=options.tier,
             window_ms=round(options.window * 1000),
         )
-        faults = Faults(_plan(options.faults) if options.faults else [])
+        faults = Faults(_plan(options.faults) if options.faults else [], options.seed)
         return run(settings, life, name, options.seed, faults=faults, history_frozen=options.replay is not None)
     except (Unusable, ValueError, OSError) as problem:
         print(f"exchange: {problem}", file=sys.stderr)
@@ -71,13 +72,13 @@ def run(
         raise Unusable(f"{settings.data_dir} holds the life '{known.decode()}', not '{name}': use another --data-dir")
     venue = _open(settings, life, state, faults or Faults([]), seed, history_frozen=history_frozen)
     state.keep("life", name.encode())
-    server = Server(venue)
-    try:
-        server.start()
-    except OSError as problem:
-        raise Unusable(
-            f"cannot listen on 127.0.0.1:{settings.port}: {problem.strerror}; choose another --port"
-        ) from None
+    if kept := state.note("faults"):
+        since_ms, plan = msgspec.json.decode(kept, type=tuple[int, list[Fault]])
+        venue.faults.install(plan, since_ms)
+        state.keep("faults", b"")
+    else:
+        venue.faults.install(venue.faults.plan, venue.now_ms())
+    server = _listen(venue)
     now_ms = venue.now_ms()
     blob = state.note("life_state")
     if blob is None:
@@ -89,6 +90,30 @@ def run(
     state.close()
     lock.close()
     return 1 if failed else 0
+
+
+def _listen(venue: Venue) -> Server:
+    """Listen on the port asked for; without one on that of the last start, if it is free."""
+    port = venue.settings.port
+    for tried in [port] if port else [int(venue.state.note("port") or 0), 0]:
+        server = Server(venue, tried, lambda down_ms: _restart(venue, down_ms))
+        try:
+            server.start()
+        except OSError as problem:
+            words = problem.strerror
+        else:
+            venue.state.keep("port", str(server.server_port).encode())
+            return server
+    raise Unusable(f"cannot listen on 127.0.0.1:{port}: {words}; choose another --port")
+
+
+def _restart(venue: Venue, down_ms: int) -> NoReturn:
+    """Die as by SIGKILL, stay down, and start again with the same command; the faults' counts go on."""
+    venue.state.keep("faults", msgspec.json.encode((venue.faults.since_ms, venue.faults.plan)))
+    venue.state.flush()
+    rise = "import os, sys, time; time.sleep(float(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
+    command = [sys.executable, *sys.orig_argv[1:]]
+    os.execv(sys.executable, [sys.executable, "-c", rise, str(down_ms / 1000), *command])
 
 
 def _serve(venue: Venue, server: Server) -> bool:

@@ -3,7 +3,7 @@
 import base64
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -12,6 +12,20 @@ from bot.paper.model import Rejected
 T = TypeVar("T")
 
 CONFLICTS = {"order_already_exists", "fill_or_kill_insufficient_resting_volume"}
+
+
+class Answer(NamedTuple):
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    cut: str = ""
+    """Instead of a reply: 'lost' closes the connection, 'reset' resets it, 'hang' leaves it open for ever, 'restart'
+    ends the process and starts it again after down_ms."""
+    down_ms: int = 0
+
+
+def json_answer(status: int, body: Any) -> Answer:
+    return Answer(status, msgspec.json.encode(body), (("Content-Type", "application/json"),))
 
 
 class Refusal(Exception):

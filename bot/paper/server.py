@@ -12,10 +12,10 @@ import msgspec
 from gevent.pywsgi import Input, WSGIHandler, WSGIServer
 
 from bot.core.units import format_count, format_money
-from bot.paper import frames, odds_server, portfolio, public
+from bot.paper import frames, mishaps, odds_server, portfolio, public
 from bot.paper.auth import Denied
-from bot.paper.faults import Fault, read_plan
-from bot.paper.http import Bucket, Refusal, Request, malformed, nested, too_many
+from bot.paper.faults import read_plan
+from bot.paper.http import Answer, Bucket, Refusal, Request, json_answer, malformed, nested, too_many
 from bot.paper.venue import Venue
 
 PREFIX = "/trade-api/v2"
@@ -84,14 +84,6 @@ FIXED = {(e.method, e.path): e for e in ENDPOINTS if ":" not in e.path}
 PATTERNS = [(e.method, e.path.split("/"), e) for e in ENDPOINTS if ":" in e.path]
 
 
-class Answer(NamedTuple):
-    status: int
-    body: bytes = b""
-    headers: tuple[tuple[str, str], ...] = ()
-    cut: str = ""
-    """'lost' closes the connection without a reply, 'reset' resets it."""
-
-
 def endpoint_costs() -> dict[str, Any]:
     other = [e for e in ENDPOINTS if e.cost != DEFAULT_COST]
     return {
@@ -115,16 +107,26 @@ def find(method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
 
 def answer(venue: Venue, request: Request) -> Answer:
     """Serve one request; never raises for what a client sends."""
+    if request.path.startswith("/_paper/"):
+        return _refusable(_own, venue, request)
+    if request.path.startswith("/v4/"):
+        return _faulty("odds", venue, request, lambda skew_ms: _refusable(_odds, venue, request))
+    return _refusable(_exchange, venue, request)
+
+
+def _refusable(serve: Callable[..., Answer], *arguments: Any) -> Answer:
     try:
-        if request.path.startswith("/v4/"):
-            return _odds(venue, request)
-        if request.path.startswith("/_paper/"):
-            return _own(venue, request)
-        return _exchange(venue, request)
+        return serve(*arguments)
     except Refusal as refusal:
-        return _json(refusal.status, refusal.body)
+        return json_answer(refusal.status, refusal.body)
     except Denied as denied:
-        return _json(401, denied.body)
+        return json_answer(401, denied.body)
+
+
+def _faulty(at: str, venue: Venue, request: Request, serve: Callable[[int], Answer]) -> Answer:
+    """Serve, unless a fault strikes."""
+    fault = venue.faults.strike(at, request.path, request.now_ms) if venue.faults.plan else None
+    return mishaps.meet(venue, fault, request, serve) if fault else serve(0)
 
 
 def _exchange(venue: Venue, request: Request) -> Answer:
@@ -139,20 +141,24 @@ def _exchange(venue: Venue, request: Request) -> Answer:
     endpoint, request.params = found
     request.operation = "".join(part.title() for part in endpoint.handler.__name__.split("_"))
     request.operation = f"Get{request.operation}" if request.method == "GET" else request.operation
+    return _faulty(
+        endpoint.fault, venue, request, lambda skew_ms: _refusable(_served, venue, endpoint, request, skew_ms)
+    )
+
+
+def _served(venue: Venue, endpoint: Endpoint, request: Request, skew_ms: int) -> Answer:
     if endpoint.private:
-        venue.keys.check(request.method, request.path, request.headers, request.now_ms)
+        venue.keys.check(request.method, request.path, request.headers, request.now_ms + skew_ms)
         request.user_id = venue.account.user_id
     if endpoint.private or "kalshi-access-key" in request.headers:
         _charge(venue.write if endpoint.write else venue.read, endpoint, request)
-    fault = venue.faults.strike(endpoint.fault)
-    if fault and (early := _struck(fault)):
-        return early
     body = endpoint.handler(venue, request)
     venue.state.flush()
     venue.hub.pulse(request.now_ms)
-    if fault and fault.kind == "lost_reply_after":
-        return Answer(0, cut="lost")
-    return Answer(endpoint.status) if body is None else _json(endpoint.status, body)
+    made = Answer(endpoint.status) if body is None else json_answer(endpoint.status, body)
+    if venue.faults.lag_ms and request.method == "GET":
+        venue.faults.remember(mishaps.question(request), made, request.now_ms)
+    return made
 
 
 def _charge(bucket: Bucket, endpoint: Endpoint, request: Request) -> None:
@@ -161,22 +167,6 @@ def _charge(bucket: Bucket, endpoint: Endpoint, request: Request) -> None:
         orders = len(request.json(portfolio.Batch).orders)
     if not bucket.take(endpoint.cost * orders, request.now_ms):
         raise too_many()
-
-
-def _struck(fault: Fault) -> Answer | None:
-    """What a fault does before the effect; None lets the request go on."""
-    match fault.kind:
-        case "lost_reply_before":
-            return Answer(0, cut="lost")
-        case "reset":
-            return Answer(0, cut="reset")
-        case "http_500":
-            raise nested(500, "internal_error")
-        case "http_429":
-            raise too_many()
-        case "delay":
-            gevent.sleep(fault.delay_ms / 1000)
-    return None
 
 
 def _odds(venue: Venue, request: Request) -> Answer:
@@ -191,10 +181,12 @@ def _own(venue: Venue, request: Request) -> Answer:
     """What Kalshi does not have: the ledger of truth, and faults. The server listens on loopback only."""
     match request.method, request.path:
         case "GET", "/_paper/ledger":
-            return _json(200, ledger(venue))
+            return json_answer(200, ledger(venue))
+        case "GET", "/_paper/faults":
+            return json_answer(200, venue.faults.plan)
         case "POST", "/_paper/faults":
             try:
-                venue.faults.plan = read_plan(request.body)
+                venue.faults.install(read_plan(request.body), request.now_ms)
             except msgspec.DecodeError as broken:
                 raise malformed(str(broken)) from None
             return Answer(204)
@@ -226,10 +218,6 @@ def ledger(venue: Venue) -> dict[str, Any]:
     }
 
 
-def _json(status: int, body: Any) -> Answer:
-    return Answer(status, msgspec.json.encode(body), (("Content-Type", "application/json"),))
-
-
 class Connection(WSGIHandler):  # type: ignore[misc]
     """One keep-alive connection; answers are built here, not through WSGI."""
 
@@ -251,16 +239,16 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         venue = self.server.venue
         path, _, query = self.path.partition("?")
         now_ms = venue.now_ms()
-        if path == STREAM and self.headers.get("upgrade", "").lower() == "websocket":
-            self._stream(venue, now_ms)
-            return
         if (self.content_length or 0) > MAX_BODY:
             self.close_connection = True
-            self._reply(_json(413, {"code": "bad_request", "message": "request body too large"}))
+            self._reply(json_answer(413, {"code": "bad_request", "message": "request body too large"}))
             return
-        body = self.wsgi_input.read()
         headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.wsgi_input.read()
         request = Request(self.command, path, parse_qs(query, keep_blank_values=True), headers, body, now_ms)
+        if path == STREAM and headers.get("upgrade", "").lower() == "websocket":
+            self._stream(venue, request)
+            return
         self._reply(answer(venue, request))
         gevent.sleep(0)
 
@@ -272,9 +260,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
 
     def _reply(self, answer: Answer) -> None:
         if answer.cut:
-            self.close_connection = True
-            if answer.cut == "reset":
-                self.socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
+            self._cut(answer)
             return
         lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
         lines += [f"{name}: {value}" for name, value in answer.headers]
@@ -284,18 +270,31 @@ class Connection(WSGIHandler):  # type: ignore[misc]
             lines.append("Connection: close")
         self.socket.sendall("\r\n".join([*lines, "\r\n"]).encode("latin-1") + answer.body)
 
-    def _stream(self, venue: Venue, now_ms: int) -> None:
+    def _cut(self, answer: Answer) -> None:
         self.close_connection = True
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        try:
-            venue.keys.check("GET", STREAM, headers, now_ms)
-        except Denied as denied:
-            self._reply(_json(401, denied.body))
+        if answer.cut == "reset":
+            self.socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
+        elif answer.cut == "hang":
+            while self.socket.recv(65_536):
+                pass
+        elif answer.cut == "restart":
+            self.server.restart(answer.down_ms)
+
+    def _stream(self, venue: Venue, request: Request) -> None:
+        """Upgrade to a WebSocket; kalshi-api.md section 2.7: always signed."""
+        self.close_connection = True
+        answer = _faulty("handshake", venue, request, lambda skew_ms: _refusable(_upgrade, venue, request, skew_ms))
+        if answer.status != 101:
+            self._reply(answer)
             return
-        key = frames.accept_key(headers.get("sec-websocket-key", ""))
-        head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        self.socket.sendall(f"{head}Sec-WebSocket-Accept: {key}\r\n\r\n".encode("latin-1"))
+        head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        self.socket.sendall(head + b"Sec-WebSocket-Accept: " + answer.body + b"\r\n\r\n")
         venue.hub.serve(self.socket, venue.account.user_id, venue.settings.ws_buffer)
+
+
+def _upgrade(venue: Venue, request: Request, skew_ms: int) -> Answer:
+    venue.keys.check("GET", STREAM, request.headers, request.now_ms + skew_ms)
+    return Answer(101, frames.accept_key(request.headers.get("sec-websocket-key", "")).encode())
 
 
 class Server(WSGIServer):  # type: ignore[misc]
@@ -303,8 +302,8 @@ class Server(WSGIServer):  # type: ignore[misc]
 
     application = None
 
-    def __init__(self, venue: Venue) -> None:
-        super().__init__(
-            ("127.0.0.1", venue.settings.port), None, handler_class=Connection, log=None, error_log=None, backlog=512
-        )
+    def __init__(self, venue: Venue, port: int, restart: Callable[[int], None]) -> None:
+        """`restart(down_ms)` ends the process and starts it anew; it does not return."""
+        super().__init__(("127.0.0.1", port), None, handler_class=Connection, log=None, error_log=None, backlog=512)
         self.venue = venue
+        self.restart = restart

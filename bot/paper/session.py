@@ -12,7 +12,7 @@ import msgspec
 from gevent.event import Event as Signal
 
 from bot.paper.engine import Engine
-from bot.paper.faults import Faults
+from bot.paper.faults import Fault, Faults
 from bot.paper.frames import CLOSE, PING, PONG, TEXT, Broken, Reader, frame
 
 SEQUENCED = {"orderbook_delta", "trade", "market_lifecycle_v2", "multivariate_market_lifecycle", "order_group_updates"}
@@ -39,6 +39,10 @@ ERRORS = {
 }
 
 
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 class Refused(Exception):
     """A command that is answered with an error frame."""
 
@@ -55,7 +59,7 @@ class Feed(Protocol):
 
     def leave(self, session: "Session") -> None: ...
 
-    def index(self, sub: "Subscription") -> None: ...
+    def index(self, sub: "Subscription", tickers: list[str] | None = None) -> None: ...
 
     def unindex(self, sub: "Subscription") -> None: ...
 
@@ -75,10 +79,11 @@ class Subscription:
         self.yes_price = yes_price
         self.quiet_ack = quiet_ack
         self.seq = 0
+        self._sequenced = channel in SEQUENCED
 
     def send(self, kind: str, body: bytes, command: int = 0) -> None:
         """Queue a message on this subscription with its own sid and, on sequenced channels, the next seq."""
-        self.session.send(self._head(kind, command) + b',"msg":' + body + b"}\n", self)
+        self.session.send(b'%b,"msg":%b}\n' % (self._head(kind, command), body), self)
 
     def ack(self, kind: str, command: int, body: bytes | None) -> None:
         tail = b"}\n" if body is None else b',"msg":' + body + b"}\n"
@@ -88,10 +93,10 @@ class Subscription:
         head = f'{{"type":"{kind}","sid":{self.sid}'
         if command:
             head += f',"id":{command}'
-        if always or self.channel in SEQUENCED:
+        if always or self._sequenced:
             self.seq += 1
             head += f',"seq":{self.seq}'
-        return f'{head},"sending_ts_ms":{time.time_ns() // 1_000_000}'.encode()
+        return f'{head},"sending_ts_ms":{now_ms()}'.encode()
 
 
 class Session:
@@ -110,6 +115,11 @@ class Session:
         self._open = True
         self._last_sid = 0
         self._writing_since: float | None = None
+        self._mute = ""
+        """'silent': only control frames go out; 'dead': nothing does (faults)."""
+        self._held = b""
+        """A frame that goes out after the next one (fault)."""
+        self._late_until = 0.0
 
     def run(self) -> None:
         """Serve the connection until it ends."""
@@ -119,10 +129,10 @@ class Session:
             while self._open and (data := self._sock.recv(65_536)):
                 for opcode, payload in reader.feed(data):
                     if opcode == CLOSE:
-                        self._put(frame(CLOSE, payload))
+                        self._put(frame(CLOSE, payload), control=True)
                         return
                     if opcode == PING:
-                        self._put(frame(PONG, payload))
+                        self._put(frame(PONG, payload), control=True)
                     elif opcode == TEXT:
                         self._command(payload)
         except (Broken, OSError):
@@ -143,29 +153,56 @@ class Session:
         if self._writing_since and time.monotonic() - self._writing_since > STALLED_S:
             self.close()
         else:
-            self._put(frame(PING, b"heartbeat"))
+            self._put(frame(PING, b"heartbeat"), control=True)
 
     def send(self, message: bytes, subscription: Subscription | None = None) -> None:
         """Queue a text message; data that no longer fits ends its subscription with error 25."""
-        if subscription and self._queued + len(message) > self._limit:
-            self.drop(subscription)
-            self._put(frame(TEXT, _error(25, sid=subscription.sid)))
-            return
-        fault = self.hub.faults.strike("ws") if subscription else None
-        if fault and fault.kind == "reset":
-            self.close()
-        elif not fault or fault.kind != "drop":
+        if subscription is None:
             self._put(frame(TEXT, message))
+        elif self._queued + len(message) > self._limit:
+            self._overflow(subscription)
+        elif fault := self.hub.faults.plan and self.hub.faults.strike("ws", subscription.channel, now_ms()):
+            self._struck(fault, message, subscription)
+        else:
+            self._put(frame(TEXT, message))
+            if self._held:
+                held, self._held = self._held, b""
+                self._put(held)
+
+    def _overflow(self, subscription: Subscription) -> None:
+        self.drop(subscription)
+        self._put(frame(TEXT, _error(25, sid=subscription.sid)))
+
+    def _struck(self, fault: Fault, message: bytes, subscription: Subscription) -> None:
+        match fault.kind:
+            case "reset":
+                self.close()
+            case "silent" | "dead":
+                self._mute = fault.kind
+            case "overflow":
+                self._overflow(subscription)
+            case "garbage":
+                self._put(frame(TEXT, message[: len(message) // 2]))
+            case "reorder":
+                self._held += frame(TEXT, message)
+            case "duplicate":
+                self._put(frame(TEXT, message) * 2)
+            case "delay":
+                self._late_until = time.monotonic() + self.hub.faults.delay_ms(fault) / 1000
+                self._put(frame(TEXT, message))
 
     def drop(self, subscription: Subscription) -> None:
         self.hub.unindex(subscription)
         self.by_sid.pop(subscription.sid, None)
         self.by_channel.pop(subscription.channel, None)
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, data: bytes, *, control: bool = False) -> None:
+        if self._mute == "dead" or (self._mute and not control):
+            return
         self._queue.append(data)
         self._queued += len(data)
-        self._wake.set()
+        if len(self._queue) == 1:
+            self._wake.set()
 
     def _write(self) -> None:
         try:
@@ -173,6 +210,8 @@ class Session:
                 self._wake.wait()
                 self._wake.clear()
                 while self._queue:
+                    if (late := self._late_until - time.monotonic()) > 0:
+                        gevent.sleep(late)
                     data = b"".join(self._queue)
                     self._queue.clear()
                     self._writing_since = time.monotonic()
@@ -228,12 +267,10 @@ class Session:
                 sub = self._new(channel, params)
                 message: dict[str, Any] = {"channel": channel, "sid": sub.sid}
                 self.send(encode({"type": "subscribed", "id": number, "msg": message}) + b"\n")
-                self._fill(sub, wanted, params, number)
+                self._start(sub, wanted, params)
             else:
-                before = sub.tickers
-                fresh = [t for t in wanted or () if before is not None and t not in before]
-                self._widen(sub, wanted)
-                self._ok(sub, number)
+                fresh = self._fresh(sub, wanted)
+                self._ok(sub, number, fresh)
                 self._start(sub, fresh, params)
 
     def _new(self, channel: str, params: dict[str, Any]) -> Subscription:
@@ -246,27 +283,36 @@ class Session:
         self.by_channel[channel] = sub
         return sub
 
-    def _fill(self, sub: Subscription, wanted: list[str] | None, params: dict[str, Any], number: int) -> None:
-        self._widen(sub, wanted)
-        self._start(sub, list(self.hub.engine.markets) if wanted is None else wanted, params)
+    def _fresh(self, sub: Subscription, wanted: list[str] | None) -> list[str] | None:
+        """What a subscription does not cover yet; None is all markets."""
+        if sub.tickers is None:
+            return []
+        return None if wanted is None else [ticker for ticker in wanted if ticker not in sub.tickers]
+
+    def _start(self, sub: Subscription, wanted: list[str] | None, params: dict[str, Any]) -> None:
+        """Let a subscription cover more markets (None: all) and send what comes first: every book; every ticker if
+        that was asked for. A market's data begins with its book, and books go out no faster than the client reads."""
+        books = sub.channel == "orderbook_delta"
+        tickers = sub.channel == "ticker" and params.get("send_initial_snapshot") is True
+        if not books:
+            self._widen(sub, wanted)
+        for ticker in list(self.hub.engine.markets) if wanted is None else wanted:
+            if books and sub.sid in self.by_sid:
+                self._widen(sub, [ticker])
+                self.hub.snapshot(sub, ticker)
+            elif tickers:
+                self.hub.first_ticker(sub, ticker)
+            while self._open and self._queued > self._limit // 4:
+                gevent.sleep(0.001)
 
     def _widen(self, sub: Subscription, wanted: list[str] | None) -> None:
-        """Let a subscription cover more markets; None is all of them."""
-        self.hub.unindex(sub)
         if wanted is None or sub.tickers is None:
+            self.hub.unindex(sub)
             sub.tickers = None
+            self.hub.index(sub)
         else:
             sub.tickers |= dict.fromkeys(wanted)
-        self.hub.index(sub)
-
-    def _start(self, sub: Subscription, tickers: list[str], params: dict[str, Any]) -> None:
-        """What a subscription sends first: every book; on request every ticker."""
-        if sub.channel == "orderbook_delta":
-            for ticker in tickers:
-                self.hub.snapshot(sub, ticker)
-        elif sub.channel == "ticker" and params.get("send_initial_snapshot") is True:
-            for ticker in tickers:
-                self.hub.first_ticker(sub, ticker)
+            self.hub.index(sub, wanted)
 
     def _unsubscribe(self, number: int, params: dict[str, Any]) -> None:
         sids = params.get("sids")
@@ -299,9 +345,8 @@ class Session:
             for ticker in tickers:
                 self.hub.snapshot(sub, ticker, number)
         elif action == "add_markets":
-            fresh = [ticker for ticker in tickers if sub.tickers is not None and ticker not in sub.tickers]
-            self._widen(sub, tickers)
-            self._ok(sub, number)
+            fresh = self._fresh(sub, tickers)
+            self._ok(sub, number, fresh)
             self._start(sub, fresh, params)
         else:
             if sub.tickers is None:
@@ -311,8 +356,8 @@ class Session:
             self.hub.index(sub)
             self._ok(sub, number)
 
-    def _ok(self, sub: Subscription, number: int) -> None:
-        listing = {} if sub.quiet_ack else {"market_tickers": list(sub.tickers or ())}
+    def _ok(self, sub: Subscription, number: int, fresh: list[str] | None = None) -> None:
+        listing = {} if sub.quiet_ack else {"market_tickers": [*(sub.tickers or ()), *(fresh or ())]}
         sub.ack("ok", number, encode(listing))
 
     def _tickers(self, params: dict[str, Any]) -> list[str] | None:

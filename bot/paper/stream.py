@@ -69,11 +69,12 @@ class Hub(Listener):
             for session in list(self.sessions):
                 session.ping()
 
-    def index(self, sub: Subscription) -> None:
+    def index(self, sub: Subscription, tickers: list[str] | None = None) -> None:
+        """Let a subscription hear of all its markets, or of some that have joined it."""
         if sub.tickers is None:
             self._every[sub.channel][sub] = None
         else:
-            for ticker in sub.tickers:
+            for ticker in sub.tickers if tickers is None else tickers:
                 self._some.setdefault((sub.channel, ticker), {})[sub] = None
 
     def unindex(self, sub: Subscription) -> None:
