@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import gevent
 from gevent import monkey
@@ -82,8 +83,11 @@ def _run(port: int, pause: float) -> list[float]:
 
     config = Config(1, "bench", defaults(RISK) | {"max_open_trades": 500}, {})
     state = new_state(config, "RUNNING", 0)
-    door = Door(state, Rules((), 10_000), Sink(), executor, on_work=pump, on_facts=lambda *_: None,  # type: ignore[arg-type]
-                on_notice=lambda n: None, on_wake=lambda w: None, on_reconcile=lambda: None, later=gevent.spawn)  # fmt: skip
+    journal: Any = Sink()
+    door = Door(
+        state, Rules((), 10_000), journal, executor, on_work=pump, on_facts=lambda *_: None, on_notice=lambda n: None,
+        on_wake=lambda w: None, on_reconcile=lambda: None, later=gevent.spawn,
+    )  # fmt: skip
     now = time.time_ns() // 1_000_000
     door.handle(e.Boot(now, "b", config))
     door.handle(e.AccountRead(now, now, (), (), (), Money(10**12), (), {}))
