@@ -1,0 +1,161 @@
+"""What the journal's facts add up to, computed anew and in few words: the auditor's own books."""
+
+import msgspec
+
+from bot.core import facts as f
+
+
+class Bracket(msgspec.Struct):
+    """One trade as the facts tell it. `stop` is a YES price; long holds YES."""
+
+    id: str
+    ticker: str
+    long: bool
+    stop: int | None
+    live: bool = True
+    held: int = 0
+    fired_ms: int = 0
+
+
+class Intent(msgspec.Struct):
+    """One order as it was announced, and what became of it."""
+
+    id: str
+    trade_id: str
+    ticker: str
+    side: str
+    price: int
+    count: int
+    purpose: str
+    filled: int = 0
+    booked: int = 0
+    ended: str = ""
+
+
+class Books:
+    """Positions and cash from fills and settlements; orders, trades, mode and findings from their facts."""
+
+    def __init__(self) -> None:
+        self.cash: int | None = None
+        self.positions: dict[str, int] = {}
+        self.fills: dict[str, tuple[str, str, int, int, int]] = {}
+        self.seen: set[str] = set()
+        self.settled: dict[str, int] = {}
+        self.twice: list[str] = []
+        self.orders: dict[str, Intent] = {}
+        self.trades: dict[str, Bracket] = {}
+        self.owner: dict[str, str] = {}
+        self.status: dict[str, str] = {}
+        self.findings: dict[str, tuple[int, int]] = {}
+        self.named: dict[str, tuple[int, int]] = {}
+        self.mode = "RUNNING"
+        self.boot = ""
+        self.reconciled_boot = ""
+        self.read_ms = 0
+        self.began_ms = 0
+        self._unclaimed: dict[str, int] = {}
+
+    def apply(self, fact: f.Fact) -> None:
+        match fact:
+            case f.FillBooked():
+                self._fill(fact)
+            case f.FillClaimed():
+                self._give(fact.client_order_id, self._unclaimed.pop(fact.fill_id))
+            case f.OrderIntended():
+                self.orders[fact.client_order_id] = Intent(
+                    fact.client_order_id, fact.trade_id, fact.ticker, fact.side, fact.price, fact.count, fact.purpose
+                )
+            case f.OrderMoved():
+                order = self.orders[fact.client_order_id]
+                order.filled = max(order.filled, fact.filled)
+                if fact.event in ("filled", "cancelled", "rejected", "absent"):
+                    order.ended = fact.event
+            case f.TradeOpened():
+                long = fact.side == "bid"
+                self.trades[fact.trade_id] = Bracket(fact.trade_id, fact.ticker, long, fact.plan.stop, True, fact.adopted)
+                self.owner[fact.ticker] = fact.trade_id
+            case f.PlanChanged():
+                self.trades[fact.trade_id].stop = fact.plan.stop
+            case f.ExitFired():
+                self.trades[fact.trade_id].fired_ms = fact.at_ms
+            case f.TradeMoved():
+                self._trade(fact)
+            case f.SettlementBooked():
+                key = f"{fact.settlement.ticker}@{fact.settlement.settled_ms}"
+                if key in self.settled:
+                    self.twice.append(f"settlement {key}")
+                self.settled[key] = fact.settlement.revenue
+                self.positions[fact.settlement.ticker] = 0
+                if self.cash is not None:
+                    self.cash += fact.settlement.revenue
+            case f.PositionAdopted():
+                self.positions[fact.ticker] = fact.count
+            case f.SeenBefore():
+                self.seen.update(fact.fill_ids)
+                self.seen.update(fact.settlement_ids)
+            case f.CashBaseline():
+                self.cash, self.began_ms = fact.cash, fact.at_ms
+            case f.MarketMoved():
+                self.status[fact.ticker] = fact.status
+            case f.ModeChanged():
+                self.mode = fact.mode
+            case f.Difference():
+                self._difference(fact)
+            case f.Reconciled():
+                self.reconciled_boot, self.read_ms = self.boot, fact.read_ms
+            case f.Booted():
+                self.boot = fact.boot
+            case _:
+                pass
+
+    def bracket(self, ticker: str) -> Bracket | None:
+        """The live trade of a market."""
+        trade = self.trades.get(self.owner.get(ticker, ""))
+        return trade if trade is not None and trade.live else None
+
+    def _fill(self, fact: f.FillBooked) -> None:
+        fill = fact.fill
+        if fill.trade_id in self.fills:
+            self.twice.append(f"fill {fill.trade_id}")
+        self.fills[fill.trade_id] = (fill.ticker, fill.side, fill.price, fill.count, fill.fee)
+        held = self.positions.get(fill.ticker, 0)
+        self.positions[fill.ticker] = held + (fill.count if fill.side == "bid" else -fill.count)
+        if self.cash is not None:
+            self.cash += cash_of(held, fill.side, fill.price, fill.count) - fill.fee
+        if fact.client_order_id:
+            self._give(fact.client_order_id, fill.count)
+        else:
+            self._unclaimed[fill.trade_id] = fill.count
+
+    def _give(self, client_order_id: str, count: int) -> None:
+        order = self.orders[client_order_id]
+        order.booked += count
+        trade = self.trades.get(order.trade_id)
+        if trade is not None:
+            trade.held += count if order.purpose == "entry" else -count
+
+    def _trade(self, fact: f.TradeMoved) -> None:
+        trade = self.trades[fact.trade_id]
+        if fact.event == "flat" or (fact.event == "entry_ended" and trade.held == 0 and not trade.fired_ms):
+            trade.live = False
+        elif fact.event == "entry_filled":
+            trade.live = True
+            self.owner[trade.ticker] = trade.id
+        elif fact.event == "stood_down":
+            trade.fired_ms = 0
+
+    def _difference(self, fact: f.Difference) -> None:
+        name = f"{fact.kind}:{fact.key}"
+        if fact.resolved:
+            self.findings.pop(name, None)
+        else:
+            self.findings[name] = self.named[name] = (fact.ours, fact.theirs)
+
+
+def cash_of(held: int, side: str, price: int, count: int) -> int:
+    """What a fill moves in cash, fee apart, from a signed position: paid for what opens, got for what closes."""
+    if side == "bid":
+        closes = min(count, max(-held, 0))
+        return closes * (10_000 - price) - (count - closes) * price
+    closes = min(count, max(held, 0))
+    return closes * price - (count - closes) * (10_000 - price)

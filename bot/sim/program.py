@@ -1,0 +1,359 @@
+"""One running program on virtual time: the shell of bot/run/bot.py without greenlets of its own, threads or sockets.
+
+It decides nothing: real door, executor, journal, restore, reading of the account. It can be killed at any moment.
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from bot.core.config import RISK, Config, defaults
+from bot.core.effects import CancelOrder, Notice, PlaceOrder, ResolveOrder, Wake
+from bot.core.events import (
+    Boot,
+    CancelReplied,
+    Command,
+    CreateReplied,
+    Event,
+    FillSeen,
+    MarketChange,
+    OrderSeen,
+    Propose,
+    Sending,
+    Sweep,
+    Tick,
+)
+from bot.core.state import TradingState, dump, state_hash
+from bot.core.step import Rules
+from bot.core.turn import Turn
+from bot.core.venue import NotSent, Quote
+from bot.kalshi.rest import ReadFailed
+from bot.run.account import look_up, read_account
+from bot.run.door import Door
+from bot.run.executor import Executor, Job, WriteBudget
+from bot.run.restore import restore
+from bot.sim.auditor import Auditor
+from bot.sim.clock import Clock, end_task
+from bot.sim.disk import File, SimDisk
+from bot.sim.faults import Faults
+from bot.sim.network import Client, Network, Stream
+from bot.sim.strategy import propose
+from bot.store.journal import Journal
+
+SWEEP_MS = 2_000
+RECONCILE_MS = 10_000
+DISCOVER_MS = 12_000
+STRATEGY_MS = 2_500
+SNAPSHOT_MS = 60_000
+STALE_MS = 60_000
+UNCONNECTED_MS = 10_000
+LIMITS = {
+    "cooldown": 3, "max_order_cost": 60_000_000, "max_market_exposure": 100_000_000,
+    "max_event_exposure": 100_000_000, "max_total_exposure": 600_000_000, "max_daily_loss": 5_000_000_000,
+}  # fmt: skip
+SETTINGS = Config(1, "default", {**defaults(RISK), **LIMITS}, {})
+
+
+class Program:
+    """A process: it lives from construction until `kill` or `stop`."""
+
+    def __init__(
+        self, clock: Clock, network: Network, faults: Faults, file: File, auditor: Auditor, boot: str,
+        on_death: Callable[["Program"], None],
+    ) -> None:  # fmt: skip
+        self.clock = clock
+        self.network = network
+        self.faults = faults
+        self.boot = boot
+        self.alive = True
+        self.stopping = False
+        self.auditor = auditor
+        self.rng = Random(boot)
+        self.client = Client(network, lambda: self.alive)
+        self.executor = Executor(WriteBudget(100.0, 200.0))
+        self.disk = SimDisk(file)
+        self.journal = Journal(self.disk)
+        self.quotes: dict[str, tuple[Quote | None, int]] = {}
+        self._on_death = on_death
+        self._committing = False
+        self._reconciling = False
+        self._reconcile_again = False
+        self._seen_reconnects = 0
+        state, replayed = restore(self.journal, SETTINGS, "RUNNING", clock.now_ms)
+        auditor.restored(self.boot, state, self.journal.last_seq)
+        self.door = Door(
+            state, Rules((), RECONCILE_MS), self.journal, self.executor,
+            on_work=self._pump, on_facts=lambda facts, seq: None, on_notice=self._on_notice, on_wake=self._on_wake,
+            on_reconcile=self._wake_reconciler, later=lambda work: clock.after(0, work),
+        )  # fmt: skip
+        self.stream = Stream(network, lambda: self.alive, self._on_frame)
+        self.handle(Boot(clock.now_ms, boot, SETTINGS))
+        self._confirm_prices()
+        self._every(SWEEP_MS, self._sweep)
+        self._every(RECONCILE_MS, self._wake_reconciler)
+        self._every(DISCOVER_MS, lambda: clock.spawn(self._discover))
+        self._every(SNAPSHOT_MS, self._snapshot)
+        self._every(STRATEGY_MS, self._strategy)
+        self._every(1_000, self._upkeep)
+
+    @property
+    def state(self) -> TradingState:
+        return self.door.state
+
+    def handle(self, event: Event) -> Turn:
+        turn = self.door.handle(event)
+        self.auditor.turned(self.boot, event, turn)
+        self._commit()
+        return turn
+
+    def kill(self) -> None:
+        """SIGKILL: nothing of this program happens any more; what was not synced is gone."""
+        if self.alive:
+            self.alive = False
+            self.stream.close()
+            self._on_death(self)
+
+    def stop(self) -> None:
+        """SIGTERM, as Bot.stop: entries are gated and cancelled, replies may arrive for 3 s, then the journal closes."""
+        if self.stopping or not self.alive:
+            return
+        self.stopping = True
+        now = self.clock.now_ms
+        for client_order_id in self.executor.drop_entries():
+            self.handle(CreateReplied(now, client_order_id, NotSent("the program is stopping")))
+        for order in list(self.state.orders.values()):
+            if order.purpose == "entry" and order.live() and order.order_id:
+                self.executor.submit(CancelOrder(order.client_order_id, order.order_id, order.ticker), self.door.seq)
+        self._pump()
+        self._end_when_quiet(now + 3_000)
+
+    def _end_when_quiet(self, deadline_ms: int) -> None:
+        busy = any(o.state in ("sending", "intent") for o in self.state.orders.values()) or self.executor.waiting()
+        if busy and self.clock.now_ms < deadline_ms:
+            self._after(20, lambda: self._end_when_quiet(deadline_ms))
+            return
+        self.journal.snapshot(self.door.seq, dump(self.state), state_hash(self.state))
+        if self.journal.close():
+            self.auditor.flushed(self.boot, self.journal.last_seq)
+        self.kill()
+
+    # time
+
+    def _after(self, ms: int, work: Callable[[], Any]) -> None:
+        self.clock.after(ms, lambda: work() if self.alive else None)
+
+    def _every(self, ms: int, work: Callable[[], Any]) -> None:
+        """At a fixed rate, while the program lives; a frozen program misses beats."""
+
+        def beat() -> None:
+            work()
+            self._after(ms, beat)
+
+        self._after(ms if work != self._sweep else 1, beat)
+
+    # what arrives
+
+    def _on_frame(self, kind: str, news: Any) -> None:
+        now = self.clock.now_ms
+        if kind == "tick":
+            self._price(news)
+        elif kind == "fill":
+            self.handle(FillSeen(now, news))
+        elif kind == "order":
+            self.handle(OrderSeen(now, news))
+        elif kind == "lifecycle":
+            self.handle(MarketChange(now, *news))
+            if news[1] in ("determined", "finalized"):
+                self._wake_reconciler()
+        elif kind == "resync":
+            self._price(self.network.exchange.quote(news))
+        else:
+            self._confirm_prices()
+
+    def _price(self, quote: Quote) -> None:
+        self.quotes[quote.ticker] = quote, self.clock.now_ms
+        if quote.ticker in self.state.live_trade:
+            self.auditor.priced(self.boot, quote)
+            self.handle(Tick(self.clock.now_ms, quote))
+
+    def trusted(self, ticker: str) -> Quote | None:
+        quote, confirmed_ms = self.quotes.get(ticker, (None, 0))
+        return quote if self.clock.now_ms - confirmed_ms <= STALE_MS else None
+
+    def command(self, verb: str, args: dict[str, object]) -> Turn:
+        quotes = {t: q for t in self.state.live_trade if (q := self.trusted(t)) is not None}
+        return self.handle(Command(self.clock.now_ms, verb, "operator", args, quotes))
+
+    # loops
+
+    def _sweep(self) -> None:
+        now = self.clock.now_ms
+        quotes = {t: self.trusted(t) for t in self.state.live_trade}
+        for quote in quotes.values():
+            if quote is not None:
+                self.auditor.priced(self.boot, quote)
+        self.handle(Sweep(now, quotes))
+        late = now - 2_000
+        if any(o.outstanding() and not o.live() and o.changed_ms < late for o in self.state.orders.values()):
+            self._wake_reconciler()
+        self._pump()
+
+    def _wake_reconciler(self) -> None:
+        if self._reconciling:
+            self._reconcile_again = True
+            return
+        self._reconciling = True
+        self.clock.spawn(self._reconcile)
+
+    def _reconcile(self) -> None:
+        """One at a time; woken meanwhile, it runs once more (bot.run.loops.Loop)."""
+        try:
+            event = read_account(self.client, self.state, self.clock.ms)  # type: ignore[arg-type]
+        except ReadFailed:
+            pass
+        else:
+            self.handle(event)
+        self._reconciling = False
+        if self._reconcile_again:
+            self._reconcile_again = False
+            self._wake_reconciler()
+
+    def _discover(self) -> None:
+        """Statuses of held markets, as the 12 s discovery brings them."""
+        for ticker in list(self.state.live_trade):
+            try:
+                market, _ = self.client.market(ticker)
+            except ReadFailed:
+                continue
+            self.handle(MarketChange(self.clock.now_ms, ticker, market.status, market.result))
+
+    def _upkeep(self) -> None:
+        if self.stream.reconnects != self._seen_reconnects:
+            self._seen_reconnects = self.stream.reconnects
+            self._wake_reconciler()
+        limit = STALE_MS if self.stream.connected else UNCONNECTED_MS
+        now = self.clock.now_ms
+        if any(now - self.quotes.get(t, (None, 0))[1] > limit for t in self.state.live_trade):
+            self._confirm_prices()
+
+    def _confirm_prices(self) -> None:
+        self.clock.spawn(self._read_prices)
+
+    def _read_prices(self) -> None:
+        """After a connect everything, else held markets that were silent too long."""
+        for ticker in list(self.network.exchange.engine.markets) if not self.quotes else list(self.state.live_trade):
+            try:
+                quote = self.client.market(ticker)[1] if self.quotes else self.network.exchange.quote(ticker)
+            except ReadFailed:
+                continue
+            self._price(quote)
+
+    def _snapshot(self) -> None:
+        self.journal.snapshot(self.door.seq, dump(self.state), state_hash(self.state))
+
+    def _strategy(self) -> None:
+        if self.stopping:
+            return
+        proposal = propose(self.network.exchange, self.trusted, self.rng, self.clock.now_ms)
+        if proposal is not None:
+            age = self.clock.now_ms - self.quotes[proposal.market.ticker][1]
+            self.handle(Propose(self.clock.now_ms, proposal, age))
+
+    # what the door asks for
+
+    def _pump(self) -> None:
+        while (job := self.executor.ready(self.journal.durable_seq, self.clock.now_ms)) is not None:
+            self._start(job)
+
+    def _start(self, job: Job) -> None:
+        self.clock.spawn(lambda: self._perform(job) if self.alive else None)
+
+    def _perform(self, job: Job) -> None:
+        now = self.clock.ms
+        if isinstance(job, PlaceOrder):
+            if job.purpose == "entry":
+                turn = self.handle(Sending(now(), job.client_order_id))
+                if turn.answer is None or not turn.answer.ok:
+                    return
+            after = self._kill_at(f"send.{job.purpose}")
+            self.auditor.sending(self.boot, self.disk.epoch, job)
+
+            def on_sent() -> None:
+                if job.purpose == "exit" and not after:
+                    self.handle(Sending(now(), job.client_order_id))
+                if after:
+                    self.kill()
+
+            outcome = self.client.create(job, on_sent)
+            self.auditor.replied(self.boot, job.client_order_id, outcome)
+            self.handle(CreateReplied(now(), job.client_order_id, outcome))
+        elif isinstance(job, CancelOrder):
+            if self._kill_at("send.cancel"):
+                self.clock.after(1, self.kill)
+            self.handle(CancelReplied(now(), job.client_order_id, self.client.cancel(job)))
+        else:
+            self._look_up(job)
+
+    def _kill_at(self, op: str) -> bool:
+        """Die here if the plan says so; True when it says to die just after the send."""
+        fault = self.faults.next(op)
+        if fault is not None and fault.kind == "kill_before":
+            self.kill()
+            end_task()
+        return fault is not None
+
+    def _look_up(self, job: ResolveOrder) -> None:
+        try:
+            for event in look_up(self.client, job.client_order_id, job.ticker, job.sent_ms, self.clock.ms):  # type: ignore[arg-type]
+                self.handle(event)
+        except ReadFailed:
+            pass
+        finally:
+            self.executor.looked_up(job.client_order_id)
+
+    def _on_wake(self, wake: Wake) -> None:
+        def look() -> None:
+            quote = self.trusted(wake.ticker)
+            self.handle(Sweep(self.clock.now_ms, {wake.ticker: quote}))
+
+        self._after(max(wake.at_ms - self.clock.now_ms, 0), look)
+
+    def _on_notice(self, notice: Notice) -> None:
+        self.auditor.noticed(self.boot, notice)
+
+    # the disk
+
+    def _commit(self) -> None:
+        """Keep one batch under way while something waits (Committer.pump)."""
+        if self._committing or not self.alive or not self.journal.commits.begin():
+            return
+        self._committing = True
+        fault = self.faults.next("commit")
+        if fault is not None and fault.kind == "kill_before":
+            return self._after(1, self.kill)
+        slow = 3_000 if self.network.during("disk_slow") else 2 + self.rng.randrange(12)
+        ms = slow + (fault.ms if fault is not None and fault.kind == "slow" else 0)
+        self._after(ms, lambda: self._synced(fault.kind if fault else ""))
+        return None
+
+    def _synced(self, kind: str) -> None:
+        commits = self.journal.commits
+        batch = list(commits.begin())
+        try:
+            if kind == "fail":
+                raise OSError("the disk failed")
+            if self.network.during("disk_full"):
+                raise OSError("the disk is full")
+            self.disk.commit(batch)
+        except Exception as error:
+            commits.fail(error)
+            self._after(round(commits.retry_in_s * 1000), lambda: self._synced(""))
+            return
+        self.auditor.durable(self.boot, batch)
+        if kind == "kill_after":
+            return self.kill()
+        commits.finish()
+        self._committing = False
+        self._pump()
+        self._commit()
+        return None

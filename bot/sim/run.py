@@ -1,0 +1,187 @@
+"""One simulated run: the world, the exchange, programs that live and die, the plan's faults, and the auditor."""
+
+from collections import Counter
+from collections.abc import Sequence
+from random import Random
+
+import msgspec
+
+from bot.core.effects import PlaceOrder
+from bot.core.events import CancelReplied
+from bot.core.state import state_hash
+from bot.core.units import Count, Price
+from bot.sim.auditor import Auditor, Violation
+from bot.sim.clock import Clock
+from bot.sim.disk import File
+from bot.sim.exchange import Exchange
+from bot.sim.faults import Fault, Faults, draw_plan
+from bot.sim.network import Network
+from bot.sim.program import Program
+from bot.sim.world import World
+
+START_MS = 1_795_000_000_000
+CASH = 5_000_000_000
+CALM_MS = 100_000
+"""How long the run is left in peace at its end, so that everything can be found out."""
+
+_ = (PlaceOrder, CancelReplied, Count, Price)
+
+
+class Result(msgspec.Struct):
+    """What one seed came to."""
+
+    seed: int
+    digest: str
+    violation: str
+    counts: dict[str, int]
+    injected: dict[str, int]
+    lines: list[str]
+
+
+class Run:
+    """The stage for one seed."""
+
+    def __init__(self, seed: int, minutes: int, plan: Sequence[Fault], keep: int) -> None:
+        self.seed = seed
+        self.length_ms = minutes * 60_000
+        self.clock = Clock(START_MS)
+        self.faults = Faults(plan)
+        self.exchange = Exchange(self.clock, seed, CASH)
+        self.network = Network(self.clock, self.exchange, self.faults, seed)
+        self.file = File()
+        self.auditor = Auditor(self.clock, self.exchange, self.file, keep)
+        self.world = World(self.exchange, seed)
+        self.rng = Random(f"{seed}/operator")
+        self.program: Program | None = None
+        self.moved_cash = 0
+        self.boots = 0
+        self._wipe = False
+        self._standby_ms = 0
+
+    def play(self) -> None:
+        """The whole run. Raises Violation."""
+        for fault in self.faults.timed:
+            self.clock.at(START_MS + fault.nth, lambda fault=fault: self._happens(fault))  # type: ignore[misc]
+        self.clock.after(500, self._start)
+        self._operate()
+        self.clock.run(START_MS + self.length_ms)
+        self._calm_down()
+        self.clock.run(START_MS + self.length_ms + CALM_MS)
+        self._judge()
+
+    def _start(self) -> None:
+        if self.program is not None:
+            return
+        self.boots += 1
+        self.program = Program(
+            self.clock, self.network, self.faults, self.file, self.auditor, f"{self.seed}b{self.boots}", self._died
+        )
+
+    def _died(self, program: Program) -> None:
+        self.auditor.trace(f"dead {program.boot}")
+        self.program = None
+        if self._wipe:
+            self._wipe = False
+            self.file.wipe()
+            self.auditor.wiped()
+            self.moved_cash = 0
+        wait = 500 if self._standby_ms else self.rng.randrange(300, 9_000)
+        self._standby_ms = 0
+        self.clock.after(wait, self._start)
+
+    # what the plan brings
+
+    def _happens(self, fault: Fault) -> None:
+        if not self.faults.on:
+            return
+        self.faults.injected[fault.op, fault.kind] += 1
+        self.auditor.trace(f"fault {fault}")
+        if fault.op == "window":
+            self._window(fault)
+        elif fault.op == "life":
+            self._life(fault)
+        elif fault.op == "account":
+            self._account(fault)
+        else:
+            live = list(self.program.state.live_trade) if self.program else []
+            self.world.surprise(fault, live[fault.ms % len(live)] if live else "")
+
+    def _window(self, fault: Fault) -> None:
+        if fault.kind == "disconnect":
+            if self.program:
+                self.program.stream.disconnect(fault.ms)
+            return
+        self.network.open(fault.kind, fault.ms)
+        if fault.kind in ("outage", "maintenance") and self.program:
+            self.program.stream.disconnect(fault.ms)
+
+    def _life(self, fault: Fault) -> None:
+        if self.program is None:
+            return
+        if fault.kind == "stop":
+            self.program.stop()
+        elif fault.kind == "second":
+            self._standby_ms = fault.ms
+            self.program.kill()
+        else:
+            self._wipe = fault.kind == "wipe"
+            self.program.kill()
+
+    def _account(self, fault: Fault) -> None:
+        if fault.kind in ("deposit", "withdrawal"):
+            amount = fault.ms * 100 * (1 if fault.kind == "deposit" else -1)
+            self.moved_cash += amount
+            self.exchange.move_cash(amount)
+
+    # the operator
+
+    def _operate(self) -> None:
+        """A word now and then; entries never stay off for long."""
+        program, rng = self.program, self.rng
+        self.clock.after(rng.randrange(3_000, 20_000), self._operate)
+        if program is None or program.stopping or not self.faults.on:
+            return
+        mode = program.state.mode
+        if mode != "RUNNING":
+            program.command("rearm" if mode == "HALTED" else "start", {})
+            return
+        draw = rng.randrange(100)
+        live = sorted(program.state.live_trade)
+        resting = [o.client_order_id for o in program.state.orders.values() if o.purpose == "entry" and o.live()]
+        if draw < 8:
+            program.command(("pause", "stop", "kill", "flatten")[rng.randrange(4)], {})
+        elif draw < 20 and live:
+            program.command("close", {"ticker": live[rng.randrange(len(live))]})
+        elif draw < 70 and resting:
+            program.command("cancel", {"client_order_id": resting[rng.randrange(len(resting))]})
+        elif draw < 75:
+            program.command("configure", {"risk": {"cooldown": rng.randrange(1, 9)}})
+
+    # the end
+
+    def _calm_down(self) -> None:
+        """No more faults and entries; everything may be found out now."""
+        self.faults.on = False
+        self.world.calm = True
+        self.network.until.clear()
+        self._start()
+        if self.program is not None:
+            self.program.command("rearm" if self.program.state.mode == "HALTED" else "pause", {})
+
+    def _judge(self) -> None:
+        assert self.program is not None, "a program runs at the end"
+        self.auditor.settled_books(self.program.state, self.moved_cash)
+        self.auditor.trace(f"state {state_hash(self.program.state)}")
+
+
+def simulate(seed: int, minutes: int = 10, plan: Sequence[Fault] | None = None, keep: int = 0) -> Result:
+    """Play one seed; the result tells the first violation, '' when there was none."""
+    run = Run(seed, minutes, draw_plan(seed, minutes * 60_000) if plan is None else plan, keep)
+    violation = ""
+    try:
+        run.play()
+    except Violation as broken:
+        violation = f"{run.clock.now_ms - START_MS} ms: {broken}"
+    injected = {f"{op} {kind}": n for (op, kind), n in sorted(run.faults.injected.items())}
+    counts: Counter[str] = run.auditor.counts
+    return Result(seed, run.auditor.digest(), violation, dict(sorted(counts.items())), injected, run.auditor.lines)
