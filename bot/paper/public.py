@@ -33,7 +33,7 @@ def schedule(venue: Venue, request: Request) -> Json:
 
 
 def user_data_timestamp(venue: Venue, request: Request) -> Json:
-    return {"as_of_time": wire.rfc3339(request.now_ms)}
+    return {"as_of_time": wire.rfc3339(request.now_ms - venue.faults.lag_ms)}
 
 
 def series_list(venue: Venue, request: Request) -> Json:
