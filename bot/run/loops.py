@@ -37,14 +37,15 @@ class Loop:
 
     def run(self) -> None:
         """Run as one greenlet until `stop`."""
+        logging.getLogger(self.name).info("runs every %g s", self.interval_s)
         beat = time.monotonic()
         while not self._stopping:
+            self._woken.clear()  # before the work: a wake during it means once more
             self._once(max(time.monotonic() - beat, 0.0))
             now = time.monotonic()
             missed = int((now - beat) // self.interval_s)
             self.overruns += missed
             beat += (missed + 1) * self.interval_s
-            self._woken.clear()
             if not self._stopping and self._woken.wait(beat - now):
                 beat = time.monotonic()
 
