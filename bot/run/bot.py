@@ -163,7 +163,7 @@ class Bot:
         spawn(self.hub_lag.run)
         spawn(self.loops["StopLossMonitor"].run)
         if self.settings.websocket_enabled:
-            spawn(self.market_data.run)
+            spawn(self._read_stream)
         for name in ("MarketData", "PriceConfirm", "Reconciler", "UIUpdate", "Upkeep"):
             spawn(self.loops[name].run)
         gevent.spawn_later(SNAPSHOT_S, lambda: spawn(self.loops["Snapshot"].run))
@@ -209,6 +209,16 @@ class Bot:
 
     def _spawn(self, work: Callable[[], Any]) -> None:
         self._greenlets.append(gevent.spawn(work))
+
+    def _read_stream(self) -> None:
+        """The stream ends only with the program: what a defect ended begins anew, and is shown."""
+        while not self._stopping:
+            try:
+                self.market_data.run()
+            except Exception as crash:  # supervised like the loops: prices and fills come through here
+                log.exception("the stream's greenlet crashed")
+                self._on_crash("WebSocketClient", f"{type(crash).__name__}: {crash}")
+            gevent.sleep(1.0)
 
     def _first_pass(self) -> None:
         """The strategy starts as soon as there is something to decide on, then keeps its rate."""
@@ -267,9 +277,9 @@ class Bot:
     # loops
 
     def _sweep(self) -> None:
-        self._obey_halt_file()
         tickers = self.state.live_trade
         self.door.handle(Sweep(now_ms(), {t: self._trusted(t) for t in tickers}))
+        self._obey_halt_file()
         self._tell_staleness()
         late = now_ms() - 2_000
         if any(o.outstanding() and not o.live() and o.changed_ms < late for o in self.state.orders.values()):
@@ -345,6 +355,9 @@ class Bot:
         if isinstance(job, PlaceOrder):
             if job.tick_ns:
                 self._ticks_ns[job.client_order_id] = job.tick_ns
+            if job.purpose == "entry" and self._stopping:
+                handle(CreateReplied(now_ms(), job.client_order_id, NotSent("the program is stopping")))
+                return
             if job.purpose == "entry" and not _allowed(handle(Sending(now_ms(), job.client_order_id))):
                 return
             outcome: Outcome
@@ -426,15 +439,19 @@ class Bot:
         self.market_data.follow(frozenset(held), self._watched)
 
     def _obey_halt_file(self) -> None:
-        """`bot kill` writes DATA_DIR/halt; obeyed once and then removed."""
+        """`bot kill` writes DATA_DIR/halt, a person perhaps with other words in it; obeyed and then removed."""
         path: Path = self.settings.data_dir / "halt"
         if path.exists():
             try:
-                reason = str(json.loads(path.read_text()).get("reason", "bot kill"))
-            except (OSError, ValueError):
+                reason = str(json.loads(path.read_text())["reason"])
+            except (OSError, ValueError, KeyError, TypeError, IndexError):
                 reason = "bot kill"
-            self.command("kill", {}, f"command line ({reason})", f"halt-{now_ms()}")
-            path.unlink(missing_ok=True)
+            if self.state.mode != "HALTED":
+                self.command("kill", {}, f"command line ({reason})", f"halt-{now_ms()}")
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                log.warning("%s cannot be removed, the bot stays halted: %s", path, error)
 
 
 def _allowed(turn: Turn) -> bool:

@@ -1,0 +1,192 @@
+"""Found in review: a bot around doubles of the exchange, whose greenlets must outlive what goes wrong in them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from bot.core.effects import PlaceOrder
+from bot.core.events import AccountRead, Proposal, Propose
+from bot.core.grid import CENT_GRID
+from bot.core.state import new_state
+from bot.core.trades import ExitPlan
+from bot.core.units import Count, Money, Price
+from bot.core.venue import Accepted, Market
+from bot.kalshi.rest import ReadFailed
+from bot.market_data.snapshot import Snapshot
+from bot.run.bot import Bot, default_config
+from bot.run.door import now_ms
+from bot.run.executor import Executor, WriteBudget
+from bot.run.loops import Loop
+from bot.run.odds_feed import OddsFeed
+from bot.settings import Settings
+from bot.store.history import History
+from bot.store.journal import Journal
+from bot.strategy.favourites import Favourites
+
+
+class Feed:
+    """Market data that never says anything; `run` does what the test says."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.work: Callable[[], None] = lambda: gevent.sleep(60)
+
+    def run(self) -> None:
+        self.runs += 1
+        self.work()
+
+    def health(self) -> Any:
+        class Quiet:
+            stale_held = ()
+            reconnects = 0
+
+        return Quiet
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(0, {}, {}, {}, False)
+
+    def fresh_quote(self, ticker: str, now_ns: int) -> None:
+        return None
+
+    def discover(self) -> None:
+        raise ReadFailed("connection")
+
+    def follow(self, *_: Any) -> None: ...
+
+    def confirm_stale(self, now_ns: int) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Orders:
+    """Takes every order as filled in full, and writes it down."""
+
+    def __init__(self) -> None:
+        self.created: list[PlaceOrder] = []
+        self.create_headers = self
+
+    def create(self, order: PlaceOrder) -> Accepted:
+        self.created.append(order)
+        return Accepted(f"x-{order.client_order_id}", order.count, Count(0))
+
+    def refresh(self) -> None: ...
+
+    def keep_warm(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class NoReads:
+    def __getattr__(self, name: str) -> Any:
+        def read(*_: Any, **__: Any) -> Any:
+            raise ReadFailed("connection")
+
+        return read
+
+
+@pytest.fixture
+def bot(tmp_path: Path) -> Iterator[Bot]:
+    settings = Settings.load({"DATA_DIR": str(tmp_path), "STOP_LOSS_CHECK_INTERVAL": "0.1"}, tmp_path / "none")
+    strategy = Favourites()
+    journal = Journal(tmp_path / "journal.db", lambda *_: None)
+    journal.open()
+    history = History(tmp_path / "history.db", "paper", remote="")
+    history.open()
+    bot = Bot(
+        settings, new_state(default_config(strategy), "RUNNING", now_ms()), boot="b", account="", journal=journal,
+        history=history, supabase=None, reads=NoReads(), orders=Orders(), executor=Executor(WriteBudget(100, 100)),  # type: ignore[arg-type]
+        market_data=Feed(), odds=OddsFeed(None, 60, now_ms), strategy=strategy, publish=lambda: None,  # type: ignore[arg-type]
+    )  # fmt: skip
+    yield bot
+    bot.stop(0.2)
+
+
+def propose(bot: Bot) -> None:
+    now = now_ms()
+    bot.door.handle(AccountRead(now, now, (), (), (), Money(1_000_000_000), (), {}))
+    market = Market(
+        "T-1", "T", "S", "", "", "", "active", 0, now + 600_000, now + 600_000, None, CENT_GRID, "quadratic", 1.0, 0,
+        True, Count(0), "",
+    )  # fmt: skip
+    plan = ExitPlan(Price(8_000), None, None, Price(1_000), 3_000)
+    wanted = Proposal("test", market, "bid", Price(8_800), Count(100), "immediate_or_cancel", plan, "why")
+    answer = bot.door.handle(Propose(now, wanted, 0)).answer
+    assert answer is not None and answer.ok, answer
+
+
+def until(true: Callable[[], bool], seconds: float = 3.0) -> bool:
+    with gevent.Timeout(seconds, False):
+        while not true():
+            gevent.sleep(0.01)
+    return true()
+
+
+def test_a_defect_in_the_stream_is_shown_and_the_stream_comes_back(bot: Bot) -> None:
+    """One exception in whatever hears a frame ended the stream for the rest of the program's life."""
+
+    def crash() -> None:
+        raise KeyError("made up")
+
+    bot.market_data.work = crash  # type: ignore[attr-defined]
+    bot.run([])
+    assert until(lambda: bot.market_data.runs >= 2)  # type: ignore[attr-defined]
+    assert {n["code"] for n in bot.notices.kept if n["level"] == "alarm"} == {"loop_crashed"}
+
+
+@pytest.mark.parametrize("text", ["", "true", "1", '["kill"]', '{"reason": "enough"}', "now!"])
+def test_whatever_the_halt_file_says_it_halts(bot: Bot, text: str) -> None:
+    """`echo 1 > halt` crashed every sweep from then on, before it looked at a stop, and never halted."""
+    (bot.settings.data_dir / "halt").write_text(text)
+    bot.run([])
+    assert until(lambda: bot.state.mode == "HALTED")
+    assert until(lambda: not (bot.settings.data_dir / "halt").exists())
+    assert bot.loops["StopLossMonitor"].crashes == 0
+
+
+def test_a_halt_file_that_cannot_be_removed_does_not_hold_the_sweep(bot: Bot) -> None:
+    swept: list[object] = []
+    halt = bot.settings.data_dir / "halt"
+    halt.mkdir()
+    handle = bot.door.handle
+    bot.door.handle = lambda event: (swept.append(type(event).__name__), handle(event))[1]  # type: ignore[method-assign,func-returns-value]
+    bot.run([])
+    assert until(lambda: swept.count("Sweep") >= 3)
+    assert bot.state.mode == "HALTED"
+    assert swept.count("Command") == 1, "obeyed once"
+    halt.rmdir()
+
+
+def test_an_entry_proposed_while_the_program_stops_is_not_sent(bot: Bot) -> None:
+    """A strategy pass that was under way went on entering during the shutdown."""
+    bot.run([])
+    bot._stopping = True
+    propose(bot)
+    assert until(lambda: not bot.state.live_trade)
+    assert bot.orders.created == []  # type: ignore[attr-defined]
+    bot._stopping = False
+
+
+def test_an_entry_is_sent_once_its_intent_is_durable(bot: Bot) -> None:
+    bot.run([])
+    propose(bot)
+    assert until(lambda: bool(bot.orders.created))  # type: ignore[attr-defined]
+
+
+def test_a_wake_during_the_work_is_not_lost() -> None:
+    """A reconnect during a reconciliation: what was missed waited for the next beat."""
+
+    def work() -> None:
+        if loop.runs == 0:
+            loop.wake()
+            gevent.sleep(0.01)
+
+    loop = Loop("Test", 60, work, lambda *_: None)
+    greenlet = gevent.spawn(loop.run)
+    assert until(lambda: loop.runs == 2, 1.0)
+    gevent.sleep(0.05)
+    assert loop.runs == 2
+    loop.stop()
+    greenlet.join(2)
