@@ -125,6 +125,18 @@ class Book:
             del level.queue[key]
             self._tidy(side, price, level)
 
+    def ahead(self, order: Order) -> int:
+        """Contracts that trade before a resting order: all at better prices, and those before it at its own."""
+        better = [
+            p for p in self._prices[order.side] if (p > order.price) == (order.side == "bid") and p != order.price
+        ]
+        total = sum(self.levels[order.side][price].size for price in better)
+        for resting in self.levels[order.side][order.price].queue.values():
+            if resting is order:
+                break
+            total += resting.remaining
+        return total
+
     def orders(self) -> Iterator[Order]:
         """Every resting member order, bids first, best price first, oldest first."""
         for side in ("bid", "ask"):

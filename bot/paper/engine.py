@@ -8,8 +8,8 @@ from typing import Literal
 
 from bot.paper import ledger
 from bot.paper.book import Book
-from bot.paper.matching import OTHER, Matching
 from bot.paper.ledger import Account
+from bot.paper.matching import OTHER, Matching
 from bot.paper.model import Event, FeeChange, Halt, Market, Milestone, Rules, Series, Side, StructuredTarget
 
 REBALANCED_EVERY_MS = 10_000
@@ -84,14 +84,11 @@ class Engine(Matching):
         if market.status != "finalized":
             raise ValueError(f"{ticker} is {market.status}: only a finalized market can be removed")
         del self.markets[ticker], self.books[ticker], self.crowd_position[ticker]
-        gone: list[Market | Event | Milestone] = [market]
+        self._removed(market)
         if not any(other.event_ticker == market.event_ticker for other in self.markets.values()):
-            gone.append(self.events.pop(market.event_ticker))
+            self._removed(self.events.pop(market.event_ticker))
             for milestone in [m for m in self.milestones.values() if m.primary_event_tickers == [market.event_ticker]]:
-                gone.append(self.milestones.pop(milestone.id))
-        for thing in gone:
-            for listener in self.listeners:
-                listener.removed(thing)
+                self._removed(self.milestones.pop(milestone.id))
 
     # Life cycle
 
@@ -376,6 +373,10 @@ class Engine(Matching):
     def _added(self, thing: Series | Event | Milestone | StructuredTarget | FeeChange) -> None:
         for listener in self.listeners:
             listener.added(thing)
+
+    def _removed(self, thing: Market | Event | Milestone) -> None:
+        for listener in self.listeners:
+            listener.removed(thing)
 
     def _lifecycle(self, market: Market, kind: str, now_ms: int) -> None:
         for listener in self.listeners:

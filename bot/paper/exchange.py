@@ -18,13 +18,16 @@ from gevent.event import Event as Signal
 
 from bot.core.units import parse_money
 from bot.paper.auth import Keys
+from bot.paper.endpoints import PREFIX
 from bot.paper.engine import Engine
 from bot.paper.faults import Fault, Faults, read_plan
+from bot.paper.model import Rules
 from bot.paper.replay import Replay
-from bot.paper.server import PREFIX, STREAM, Server
+from bot.paper.server import STREAM, Server
 from bot.paper.state import State
 from bot.paper.stream import Hub
-from bot.paper.venue import TIERS, Life, Settings, Tape, Venue
+from bot.paper.tape import Tape
+from bot.paper.venue import TIERS, Life, Settings, Venue
 from bot.paper.world import World
 
 LIFE_KEPT_EVERY_MS = 1_000
@@ -44,6 +47,10 @@ def main(argv: list[str]) -> int:
             cash=parse_money(options.cash),
             tier=options.tier,
             window_ms=round(options.window * 1000),
+            key_type=options.key_type,
+            read_lag_ms=options.read_lag,
+            weekly_pause=options.weekly_pause,
+            rules=_rules(options.rules),
         )
         faults = Faults(_plan(options.faults) if options.faults else [], options.seed)
         return run(settings, life, name, options.seed, faults=faults, history_frozen=options.replay is not None)
@@ -148,7 +155,7 @@ def _open(settings: Settings, life: Life, state: State, faults: Faults, seed: in
     """Everything in memory, as it was left; the ids of each start are drawn from the seed and the start's number."""
     boot = int(state.note("boots") or 0) + 1
     state.keep("boots", str(boot).encode())
-    engine = Engine(seed * 1_000_003 + boot, history_frozen=history_frozen)
+    engine = Engine(seed * 1_000_003 + boot, history_frozen=history_frozen, rules=settings.rules)
     state.restore(engine)
     if engine.accounts:
         account = next(iter(engine.accounts.values()))
@@ -156,10 +163,8 @@ def _open(settings: Settings, life: Life, state: State, faults: Faults, seed: in
         account = engine.add_account(str(uuid.uuid4()), settings.cash)
         state.open_account(account.user_id, account.cash)
     state.flush()
-    tape = Tape()
-    engine.listeners.append(tape)
-    keys = Keys(settings.data_dir, settings.window_ms)
-    return Venue(settings, engine, life, keys, account, state, Hub(engine, faults), tape, faults)
+    keys = Keys(settings.data_dir, settings.window_ms, settings.key_type)
+    return Venue(settings, engine, life, keys, account, state, Hub(engine, faults), Tape(engine), faults)
 
 
 def _pump(venue: Venue) -> None:
@@ -178,14 +183,15 @@ def _pump(venue: Venue) -> None:
 def _pump_once(venue: Venue, now_ms: int, kept_ms: int = 0) -> int:
     """Do what is due; keep the life's state with every listing and turn of a market, else once a second."""
     venue.engine.advance(now_ms)
-    venue.life.advance(venue.engine, now_ms)
+    venue.keep_hours(now_ms)
+    if not venue.engine.halt:
+        venue.life.advance(venue.engine, now_ms)
     venue.engine.advance(now_ms)
     if venue.state.life_changed or now_ms - kept_ms >= LIFE_KEPT_EVERY_MS:
         venue.state.keep("life_state", venue.life.state())
         venue.state.life_changed = False
         kept_ms = now_ms
-    venue.state.flush()
-    venue.hub.pulse(now_ms)
+    venue.beat(now_ms)
     return kept_ms
 
 
@@ -207,6 +213,13 @@ def _plan(source: str) -> list[Fault]:
         raise Unusable(f"--faults: {problem}; give a JSON list, inline or in a file") from None
 
 
+def _rules(source: str) -> Rules:
+    try:
+        return msgspec.json.decode(source, type=Rules)
+    except msgspec.DecodeError as problem:
+        raise Unusable(f"--rules: {problem}; known are {', '.join(Rules.__struct_fields__)}") from None
+
+
 def _life(options: argparse.Namespace) -> tuple[Life, str]:
     if options.replay:
         return Replay(options.replay, options.speed), f"replay {options.replay.resolve()}"
@@ -225,5 +238,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cash", default="1000.00", help="dollars of a new account")
     parser.add_argument("--tier", choices=TIERS, default="basic", help="rate limits")
     parser.add_argument("--window", type=float, default=15.0, help="seconds a signature's time may be off")
+    parser.add_argument("--key-type", choices=("rsa", "ed25519"), default="rsa", help="of a new member key")
+    parser.add_argument("--read-lag", type=int, default=0, metavar="MS", help="how far reads lag behind writes")
+    parser.add_argument("--weekly-pause", action="store_true", help="rest on Thursdays 03:00-05:00 Eastern")
+    parser.add_argument("--rules", default="{}", help="JSON of answers to open questions (docs/paper-exchange.md)")
     parser.add_argument("--faults", metavar="PLAN", help="JSON list of faults, inline or a file")
     return parser

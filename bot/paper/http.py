@@ -7,11 +7,19 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from bot.paper.auth import Key
 from bot.paper.model import Rejected
 
 T = TypeVar("T")
 
-CONFLICTS = {"order_already_exists", "fill_or_kill_insufficient_resting_volume"}
+STATUS = {
+    "not_found": 404,
+    "order_already_exists": 409,
+    "fill_or_kill_insufficient_resting_volume": 409,
+    "transfer_already_exists": 409,
+    "exchange_paused": 503,
+}
+"""The status of a rejection, where it is not 400."""
 
 
 class Answer(NamedTuple):
@@ -47,8 +55,7 @@ def error(code: str, details: str = "") -> dict[str, str]:
 
 
 def rejected(reason: Rejected) -> Refusal:
-    status = 404 if reason.code == "not_found" else 409 if reason.code in CONFLICTS else 400
-    return nested(status, reason.code, reason.details)
+    return nested(STATUS.get(reason.code, 400), reason.code, reason.details)
 
 
 def malformed(details: str) -> Refusal:
@@ -70,6 +77,8 @@ class Request(msgspec.Struct):
     user_id: str = ""
     operation: str = ""
     params: dict[str, str] = {}
+    key: Key | None = None
+    """Who signed."""
 
     def text(self, name: str) -> str:
         """A query parameter, "" when absent."""
@@ -93,6 +102,14 @@ class Request(msgspec.Struct):
         if not low <= number <= high:
             raise self.invalid(name, "lte" if number > high else "gte")
         return number
+
+    def required(self, name: str, *words: str) -> int:
+        """A number that must be there, one of `words` if any."""
+        if not self.text(name):
+            raise self.invalid(name, "required")
+        if words:
+            self.one_of(name, *words)
+        return self.number(name, 0)
 
     def one_of(self, name: str, *words: str) -> str:
         if self.text(name) not in ("", *words):

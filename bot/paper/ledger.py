@@ -4,6 +4,7 @@ Arithmetic of kalshi-api.md sections 5.1 and 5.4, in the exchange's own words an
 """
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Literal
 
 import msgspec
@@ -52,6 +53,15 @@ class Account:
         """Money bound by all resting orders."""
         return sum(self.bound.values())
 
+    def copy(self) -> "Account":
+        """The account as it is now, its records apart from what will change."""
+        twin = copy(self)
+        twin.wallets, twin.bound = dict(self.wallets), dict(self.bound)
+        twin.positions = {ticker: copy(position) for ticker, position in self.positions.items()}
+        twin.orders = {order_id: copy(order) for order_id, order in self.orders.items()}
+        twin.fills, twin.settlements = list(self.fills), list(self.settlements)
+        return twin
+
     def free(self, shard: int) -> int:
         """Cash of a shard that no resting order binds: what a new order there may cost."""
         return self.wallets.get(shard, 0) - self.bound.get(shard, 0)
@@ -94,7 +104,7 @@ class Account:
             shard: reserved.get(shard, 0)
             + spare * percent // 100 // CENTI_CENT * CENTI_CENT
             - self.wallets.get(shard, 0)
-            for shard, percent in ({shard: 0 for shard in self.wallets} | self.allocation.percent).items()
+            for shard, percent in (dict.fromkeys(self.wallets, 0) | self.allocation.percent).items()
         }
         moved = False
         for giver, excess in lacking.items():

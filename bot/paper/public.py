@@ -1,13 +1,20 @@
-"""REST reads that need no key: exchange, series, events, markets, books, trades, milestones (kalshi-api.md 4.1-4.6)."""
+"""REST reads that need no key: exchange, series, events, markets, books, trades, milestones (kalshi-api.md 4.1-4.6).
 
+What looks back further is in bot.paper.history.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 from bot.paper import wire
-from bot.paper.http import Request, nested, page
-from bot.paper.model import Event, Market
+from bot.paper.hours import next_pause_ms
+from bot.paper.http import Refusal, Request, nested, page
+from bot.paper.model import Event, Market, Trade
 from bot.paper.venue import Venue
 
 Json = dict[str, Any]
+SCOPES = ("competition", "competition_scope")
+PAUSE_MS = 2 * 3_600_000
 
 FILTERS: dict[str, set[str]] = {
     "unopened": {"initialized"},
@@ -19,21 +26,39 @@ FILTERS: dict[str, set[str]] = {
 
 
 def status(venue: Venue, request: Request) -> Json:
-    shard = {"exchange_active": True, "trading_active": True, "intra_exchange_transfers_active": True}
+    """During an exchange pause the answer is a 503 with the same body (section 4.1)."""
+    halt = venue.engine.halt
+    shard = {
+        "exchange_active": halt != "exchange",
+        "trading_active": not halt,
+        "intra_exchange_transfers_active": halt != "exchange",
+    }
     shards = sorted({0, *(event.exchange_index for event in venue.engine.events.values())})
     described = [{"exchange_index": i, "description": "Default" if i == 0 else f"Shard {i}", **shard} for i in shards]
-    return {**shard, "exchange_index_statuses": described}
+    body: Json = {**shard, "exchange_index_statuses": described}
+    if halt and venue.resumes_ms is not None:
+        body["exchange_estimated_resume_time"] = wire.rfc3339(venue.resumes_ms)
+    if halt == "exchange":
+        raise Refusal(503, body)
+    return body
 
 
 def schedule(venue: Venue, request: Request) -> Json:
     days = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
     hours: Json = {day: [{"open_time": "00:00", "close_time": "24:00"}] for day in days}
     hours |= {"start_time": "2026-01-01T05:00:00Z", "end_time": "2036-01-01T05:00:00Z"}
-    return {"schedule": {"standard_hours": [hours], "maintenance_windows": []}}
+    windows = []
+    if venue.settings.weekly_pause:
+        open_close = (("00:00", "03:00"), ("05:00", "24:00"))
+        hours["thursday"] = [{"open_time": start, "close_time": end} for start, end in open_close]
+        start_ms = next_pause_ms(request.now_ms)
+        end = wire.rfc3339(start_ms + PAUSE_MS)
+        windows = [{"start_datetime": wire.rfc3339(start_ms), "end_datetime": end}]
+    return {"schedule": {"standard_hours": [hours], "maintenance_windows": windows}}
 
 
 def user_data_timestamp(venue: Venue, request: Request) -> Json:
-    return {"as_of_time": wire.rfc3339(request.now_ms - venue.faults.lag_ms)}
+    return {"as_of_time": wire.rfc3339(request.now_ms - max(venue.past.lag_ms, venue.faults.lag_ms))}
 
 
 def series_list(venue: Venue, request: Request) -> Json:
@@ -78,7 +103,7 @@ def events(venue: Venue, request: Request) -> Json:
     for event in part:
         shown = wire.event(event)
         if nests:
-            shown["markets"] = [wire.market(engine, market) for market in by_event.get(event.event_ticker, [])]
+            shown["markets"] = [_market(venue, request, market) for market in by_event.get(event.event_ticker, [])]
         body["events"].append(shown)
     if request.flag("with_milestones"):
         shown_tickers = {event.event_ticker for event in part}
@@ -93,7 +118,7 @@ def events(venue: Venue, request: Request) -> Json:
 def event(venue: Venue, request: Request) -> Json:
     event = _known(venue.engine.events, request.params["event_ticker"])
     markets = [
-        wire.market(venue.engine, market)
+        _market(venue, request, market)
         for market in venue.engine.markets.values()
         if market.event_ticker == event.event_ticker
     ]
@@ -108,6 +133,7 @@ def markets(venue: Venue, request: Request) -> Json:
     statuses = FILTERS.get(request.one_of("status", *FILTERS))
     tickers, event_ticker = request.texts("tickers"), request.text("event_ticker")
     series_ticker = request.text("series_ticker")
+    cutoff_ms = venue.cutoff_ms(request.now_ms)
     only_combos = request.one_of("mve_filter", "only", "exclude") == "only"
     bounds = [
         (field, request.number(f"min_{name}_ts", 0) * 1000, request.number(f"max_{name}_ts", 2**50) * 1000)
@@ -126,17 +152,21 @@ def markets(venue: Venue, request: Request) -> Json:
             and (not event_ticker or market.event_ticker == event_ticker)
             and (not series_ticker or engine.events[market.event_ticker].series_ticker == series_ticker)
             and not only_combos
+            and (market.settled_ms is None or market.settled_ms >= cutoff_ms)
             and all(low <= (getattr(market, field) or -1) <= high for field, low, high in bounds)
         )
 
     pool = [engine.markets[t] for t in dict.fromkeys(tickers) if t in engine.markets] if tickers else None
     found = [market for market in (engine.markets.values() if pool is None else pool) if wanted(market)]
     part, cursor = page(found, lambda market: market.ticker, request, 100, 1000)
-    return {"markets": [wire.market(engine, market) for market in part], "cursor": cursor}
+    return {"markets": [_market(venue, request, market) for market in part], "cursor": cursor}
 
 
 def market(venue: Venue, request: Request) -> Json:
-    return {"market": wire.market(venue.engine, _known(venue.engine.markets, request.params["ticker"]))}
+    market: Market = _known(venue.engine.markets, request.params["ticker"])
+    if market.settled_ms is not None and market.settled_ms < venue.cutoff_ms(request.now_ms):
+        raise nested(404, "not_found")
+    return {"market": _market(venue, request, market)}
 
 
 def orderbook(venue: Venue, request: Request) -> Json:
@@ -153,12 +183,21 @@ def orderbooks(venue: Venue, request: Request) -> Json:
 
 
 def trades(venue: Venue, request: Request) -> Json:
+    cutoff_ms = venue.cutoff_ms(request.now_ms)
+    return some_trades(venue, request, lambda trade: trade.ms >= cutoff_ms)
+
+
+def some_trades(venue: Venue, request: Request, in_tier: Callable[[Trade], bool]) -> Json:
+    """The public trades of one tier."""
     ticker = request.text("ticker")
     low, high = request.number("min_ts", 0) * 1000, request.number("max_ts", 2**50) * 1000
     found = [
         trade
         for trade in reversed(venue.tape.trades)
-        if (not ticker or trade.ticker == ticker) and low <= trade.ms <= high and not request.flag("is_block_trade")
+        if (not ticker or trade.ticker == ticker)
+        and low <= trade.ms <= high
+        and not request.flag("is_block_trade")
+        and in_tier(trade)
     ]
     part, cursor = page(found, lambda trade: trade.trade_id, request, 100, 1000)
     return {"trades": [wire.trade(trade) for trade in part], "cursor": cursor}
@@ -199,6 +238,80 @@ def targets(venue: Venue, request: Request) -> Json:
 
 def target(venue: Venue, request: Request) -> Json:
     return {"structured_target": wire.target(_known(venue.engine.targets, request.params["structured_target_id"]))}
+
+
+def series_fee_changes(venue: Venue, request: Request) -> Json:
+    """Announced changes; those already in force with show_historical."""
+    ticker, past = request.text("series_ticker"), request.flag("show_historical")
+    found = [
+        wire.fee_change(change)
+        for change in venue.engine.fee_changes.values()
+        if not change.event_ticker
+        and (not ticker or change.series_ticker == ticker)
+        and (past or change.scheduled_ms > request.now_ms)
+    ]
+    return {"series_fee_change_arr": found}
+
+
+def event_fee_changes(venue: Venue, request: Request) -> Json:
+    ticker = request.text("event_ticker")
+    changes = venue.engine.fee_changes.values()
+    found = [change for change in changes if change.event_ticker and ticker in ("", change.event_ticker)]
+    part, cursor = page(found, lambda change: change.id, request, 100, 1000, 1)
+    return {"event_fee_changes": [wire.fee_change(change) for change in part], "cursor": cursor}
+
+
+def event_metadata(venue: Venue, request: Request) -> Json:
+    event: Event = _known(venue.engine.events, request.params["event_ticker"])
+    image = "https://example.org/image.png"
+    tickers = [m.ticker for m in venue.engine.markets.values() if m.event_ticker == event.event_ticker]
+    body: Json = {
+        "image_url": image,
+        "market_details": [{"market_ticker": t, "image_url": image, "color_code": "#0A2540"} for t in tickers],
+        "settlement_sources": wire.SOURCES,
+    }
+    return body | {name: event.product_metadata[name] for name in SCOPES if name in event.product_metadata}
+
+
+def multivariate_events(venue: Venue, request: Request) -> Json:
+    """There are no combos here."""
+    request.number("limit", 200, 1, 200)
+    return {"events": [], "cursor": ""}
+
+
+def multivariate_collections(venue: Venue, request: Request) -> Json:
+    request.number("limit", 200, 1, 200)
+    return {"multivariate_contracts": [], "cursor": ""}
+
+
+def filters_by_sport(venue: Venue, request: Request) -> Json:
+    sports: dict[str, dict[str, set[str]]] = {}
+    for event in venue.engine.events.values():
+        known = event.product_metadata
+        if event.category == "Sports" and "competition" in known:
+            tags = venue.engine.series[event.series_ticker].tags or ["Other"]
+            scopes = sports.setdefault(tags[0], {}).setdefault(known["competition"], set())
+            scopes.add(known.get("competition_scope", ""))
+    shown = {
+        sport: {
+            "scopes": sorted(set().union(*competitions.values())),
+            "competitions": {name: {"scopes": sorted(scopes)} for name, scopes in competitions.items()},
+        }
+        for sport, competitions in sports.items()
+    }
+    return {"filters_by_sports": shown, "sport_ordering": sorted(shown)}
+
+
+def tags_by_categories(venue: Venue, request: Request) -> Json:
+    found: dict[str, list[str]] = {}
+    for series in venue.engine.series.values():
+        tags = found.setdefault(series.category, [])
+        tags += [tag for tag in series.tags if tag not in tags]
+    return {"tags_by_categories": found}
+
+
+def _market(venue: Venue, request: Request, market: Market) -> Json:
+    return wire.market(venue.engine, market, venue.tape.day(market, request.now_ms))
 
 
 def _book(venue: Venue, ticker: str, depth: int = 0) -> Json:

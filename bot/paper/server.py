@@ -1,108 +1,34 @@
-"""The HTTP side: connections, authentication, rate limits, faults, and the table of endpoints."""
+"""The HTTP side: connections, authentication, rate limits, faults."""
 
 import socket as sockets
 import struct
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, NamedTuple
-from urllib.parse import parse_qs, unquote
+from typing import Any
+from urllib.parse import parse_qs
 
 import gevent
 import msgspec
 from gevent.pywsgi import Input, WSGIHandler, WSGIServer
 
 from bot.core.units import format_count, format_money
-from bot.paper import frames, mishaps, odds_server, portfolio, public
-from bot.paper.auth import Denied
+from bot.paper import commands, frames, mishaps, odds_server
+from bot.paper.auth import Denied, Key
+from bot.paper.endpoints import ORDERS, PREFIX, Endpoint, find
 from bot.paper.faults import read_plan
-from bot.paper.http import Answer, Bucket, Refusal, Request, json_answer, malformed, nested, too_many
+from bot.paper.http import Answer, Refusal, Request, json_answer, malformed, nested, too_many
+from bot.paper.model import Halt
 from bot.paper.venue import Venue
 
-PREFIX = "/trade-api/v2"
 STREAM = "/trade-api/ws/v2"
 MAX_BODY = 4 << 20
-DEFAULT_COST = 10
-
-Handler = Callable[[Venue, Request], Any]
 
 
-class Endpoint(NamedTuple):
-    method: str
-    path: str
-    handler: Handler
-    private: bool = False
-    cost: int = DEFAULT_COST
-    """Tokens; for a batch, per order."""
-    write: bool = False
-    status: int = 200
-    fault: str = "read"
+class Pause(msgspec.Struct):
+    """What POST /_paper/halt takes: "trading", "exchange" or "" to go on, and for how long."""
 
-
-ORDERS = "/portfolio/events/orders"
-
-ENDPOINTS = [
-    Endpoint("GET", "/exchange/status", public.status),
-    Endpoint("GET", "/exchange/schedule", public.schedule),
-    Endpoint("GET", "/exchange/user_data_timestamp", public.user_data_timestamp),
-    Endpoint("GET", "/series", public.series_list),
-    Endpoint("GET", "/series/:series_ticker", public.series),
-    Endpoint("GET", "/events", public.events),
-    Endpoint("GET", "/events/:event_ticker", public.event),
-    Endpoint("GET", "/markets", public.markets),
-    Endpoint("GET", "/markets/trades", public.trades),
-    Endpoint("GET", "/markets/orderbooks", public.orderbooks),
-    Endpoint("GET", "/markets/:ticker", public.market),
-    Endpoint("GET", "/markets/:ticker/orderbook", public.orderbook),
-    Endpoint("GET", "/milestones", public.milestones),
-    Endpoint("GET", "/milestones/:milestone_id", public.milestone),
-    Endpoint("GET", "/structured_targets", public.targets),
-    Endpoint("GET", "/structured_targets/:structured_target_id", public.target),
-    Endpoint("GET", "/account/endpoint_costs", lambda venue, request: endpoint_costs()),
-    Endpoint("GET", "/account/limits", portfolio.limits, private=True),
-    Endpoint("GET", "/portfolio/balance", portfolio.balance, private=True),
-    Endpoint("GET", "/portfolio/positions", portfolio.positions, private=True),
-    Endpoint("GET", "/portfolio/fills", portfolio.fills, private=True),
-    Endpoint("GET", "/portfolio/settlements", portfolio.settlements, private=True),
-    Endpoint("GET", "/portfolio/orders", portfolio.order_list, private=True),
-    Endpoint("GET", "/portfolio/orders/:order_id", portfolio.order, private=True, cost=2),
-    Endpoint("POST", ORDERS, portfolio.create, True, write=True, status=201, fault="create"),
-    Endpoint("DELETE", ORDERS, portfolio.cancel_all, True, cost=2, write=True, status=204, fault="cancel"),
-    Endpoint("POST", f"{ORDERS}/batched", portfolio.batch_create, True, write=True, status=201, fault="create"),
-    Endpoint("DELETE", f"{ORDERS}/batched", portfolio.batch_cancel, True, cost=2, write=True, fault="cancel"),
-    Endpoint("DELETE", f"{ORDERS}/:order_id", portfolio.cancel, True, cost=2, write=True, fault="cancel"),
-    Endpoint("POST", f"{ORDERS}/:order_id/amend", portfolio.amend, True, write=True, fault="create"),
-    Endpoint("POST", f"{ORDERS}/:order_id/decrease", portfolio.decrease, True, write=True, fault="cancel"),
-    Endpoint("POST", "/portfolio/orders", portfolio.removed, True, write=True),
-    Endpoint("DELETE", "/portfolio/orders/:order_id", portfolio.removed, True, write=True),
-    Endpoint("POST", "/portfolio/orders/:order_id/amend", portfolio.removed, True, write=True),
-    Endpoint("POST", "/portfolio/orders/:order_id/decrease", portfolio.removed, True, write=True),
-    Endpoint("POST", "/portfolio/orders/batched", portfolio.removed, True, write=True),
-    Endpoint("DELETE", "/portfolio/orders/batched", portfolio.removed, True, write=True),
-]
-
-FIXED = {(e.method, e.path): e for e in ENDPOINTS if ":" not in e.path}
-PATTERNS = [(e.method, e.path.split("/"), e) for e in ENDPOINTS if ":" in e.path]
-
-
-def endpoint_costs() -> dict[str, Any]:
-    other = [e for e in ENDPOINTS if e.cost != DEFAULT_COST]
-    return {
-        "default_cost": DEFAULT_COST,
-        "endpoint_costs": [{"method": e.method, "path": PREFIX + e.path, "cost": e.cost} for e in other],
-    }
-
-
-def find(method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
-    """The endpoint of a path below the prefix, with what its placeholders stand for."""
-    if found := FIXED.get((method, path)):
-        return found, {}
-    parts = path.split("/")
-    for verb, pattern, endpoint in PATTERNS:
-        if verb == method and len(pattern) == len(parts):
-            pairs = list(zip(pattern, parts, strict=True))
-            if all(want.startswith(":") or want == part for want, part in pairs):
-                return endpoint, {want[1:]: unquote(part) for want, part in pairs if want.startswith(":")}
-    return None
+    halt: Halt
+    seconds: float | None = None
 
 
 def answer(venue: Venue, request: Request) -> Answer:
@@ -120,7 +46,7 @@ def _refusable(serve: Callable[..., Answer], *arguments: Any) -> Answer:
     except Refusal as refusal:
         return json_answer(refusal.status, refusal.body)
     except Denied as denied:
-        return json_answer(401, denied.body)
+        return json_answer(denied.status, denied.body)
 
 
 def _faulty(at: str, venue: Venue, request: Request, serve: Callable[[int], Answer]) -> Answer:
@@ -147,24 +73,39 @@ def _exchange(venue: Venue, request: Request) -> Answer:
 
 
 def _served(venue: Venue, endpoint: Endpoint, request: Request, skew_ms: int) -> Answer:
-    if endpoint.private:
-        venue.keys.check(request.method, request.path, request.headers, request.now_ms + skew_ms)
+    if endpoint.scope:
+        key = venue.keys.check(request.method, request.path, request.headers, request.now_ms + skew_ms)
+        key.allow(endpoint.scope)
+        _check_subaccount(key, request)
         request.user_id = venue.account.user_id
-    if endpoint.private or "kalshi-access-key" in request.headers:
-        _charge(venue.write if endpoint.write else venue.read, endpoint, request)
+    if endpoint.scope or "kalshi-access-key" in request.headers:
+        _charge(venue, endpoint, request)
     body = endpoint.handler(venue, request)
-    venue.state.flush()
-    venue.hub.pulse(request.now_ms)
+    venue.beat(request.now_ms)
     made = Answer(endpoint.status) if body is None else json_answer(endpoint.status, body)
     if venue.faults.lag_ms and request.method == "GET":
         venue.faults.remember(mishaps.question(request), made, request.now_ms)
     return made
 
 
-def _charge(bucket: Bucket, endpoint: Endpoint, request: Request) -> None:
+def _check_subaccount(key: Key, request: Request) -> None:
+    """There is the main account only; a key that is locked to another one may do nothing (section 2.5)."""
+    if key.subaccount:
+        raise Denied("permission_denied", "permission denied", "API key is restricted to a single subaccount", 403)
+    if asked := request.number("subaccount", 0, 0, 63):
+        raise nested(404, "not_found", f"subaccount {asked} does not exist")
+
+
+def _charge(venue: Venue, endpoint: Endpoint, request: Request) -> None:
+    """Take the tokens of a call: a batch pays per order, a single write may name a shard with a bucket of its own."""
     orders = 1
+    bucket = venue.write if endpoint.write else venue.read
     if endpoint.path == f"{ORDERS}/batched":
-        orders = len(request.json(portfolio.Batch).orders)
+        orders = len(request.json(commands.Batch).orders)
+    elif endpoint.write and request.text("exchange_index"):
+        bucket = venue.write_bucket(request.number("exchange_index", 0, -1, 100))
+    elif endpoint.write and b'"exchange_index"' in request.body:
+        bucket = venue.write_bucket(min(100, request.json(commands.Shard).exchange_index or 0))
     if not bucket.take(endpoint.cost * orders, request.now_ms):
         raise too_many()
 
@@ -184,6 +125,12 @@ def _own(venue: Venue, request: Request) -> Answer:
             return json_answer(200, ledger(venue))
         case "GET", "/_paper/faults":
             return json_answer(200, venue.faults.plan)
+        case "POST", "/_paper/halt":
+            asked = request.json(Pause)
+            ends_ms = None if asked.seconds is None else request.now_ms + round(asked.seconds * 1000)
+            venue.halt(asked.halt, request.now_ms, ends_ms)
+            venue.beat(request.now_ms)
+            return Answer(204)
         case "POST", "/_paper/faults":
             try:
                 venue.faults.install(read_plan(request.body), request.now_ms)

@@ -11,18 +11,21 @@ from typing import Any
 import msgspec
 
 from bot.paper.engine import Engine
-from bot.paper.ledger import Account
+from bot.paper.ledger import Account, Allocation
 from bot.paper.model import (
     Event,
+    FeeChange,
     Fill,
     Listener,
     Market,
     Milestone,
     Order,
+    OrderGroup,
     Position,
     Series,
     Settlement,
     StructuredTarget,
+    Transfer,
 )
 
 SCHEMA = """
@@ -30,7 +33,13 @@ create table if not exists record (kind text not null, key text not null, body b
 without rowid
 """
 
-KINDS: dict[type, str] = {Series: "series", Event: "event", Milestone: "milestone", StructuredTarget: "target"}
+KINDS: dict[type, str] = {
+    Series: "series",
+    Event: "event",
+    Milestone: "milestone",
+    StructuredTarget: "target",
+    FeeChange: "fees",
+}
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -72,12 +81,24 @@ class State(Listener):
                 known[key] = msgspec.msgpack.decode(body, type=cls)
         for _, body in self._rows("market"):
             engine.adopt_market(msgspec.msgpack.decode(body, type=Market))
+        for _, body in self._rows("fees"):
+            engine.adopt_fee_change(msgspec.msgpack.decode(body, type=FeeChange))
         self._restore_accounts(engine)
         self._engine = engine
         engine.listeners.append(self)
 
     def _restore_accounts(self, engine: Engine) -> None:
-        accounts = {user: Account(user, int(body)) for user, body in self._rows("cash")}
+        accounts: dict[str, Account] = {}
+        for key, body in self._rows("cash"):
+            user, _, shard = key.partition("/")
+            accounts.setdefault(user, Account(user, 0)).wallets[int(shard or 0)] = int(body)
+        for user, body in self._rows("allocation"):
+            accounts[user].allocation = msgspec.msgpack.decode(body, type=Allocation)
+        for key, body in self._rows("transfer"):
+            accounts[key.partition("/")[0]].transfers.append(msgspec.msgpack.decode(body, type=Transfer))
+        for _, body in self._rows("group"):
+            group = msgspec.msgpack.decode(body, type=OrderGroup)
+            accounts[group.user_id].groups[group.id] = group
         for _, body in self._rows("order"):
             order = msgspec.msgpack.decode(body, type=Order)
             accounts[order.user_id].orders[order.order_id] = order
@@ -107,7 +128,8 @@ class State(Listener):
         engine = self._engine
         for user in self._touched if engine else ():
             assert engine is not None
-            self._dirty["cash", user] = engine.accounts[user].cash
+            for shard, cash in engine.accounts[user].wallets.items():
+                self._dirty["cash", f"{user}/{shard}"] = cash
         self._touched.clear()
         if not self._dirty:
             return
@@ -125,7 +147,7 @@ class State(Listener):
             ) from None
 
     def open_account(self, user_id: str, cash: int) -> None:
-        self._dirty["cash", user_id] = cash
+        self._dirty["cash", f"{user_id}/0"] = cash
 
     def close(self) -> None:
         self.flush()
@@ -133,8 +155,11 @@ class State(Listener):
 
     # Listening
 
-    def added(self, thing: Series | Event | Milestone | StructuredTarget) -> None:
+    def added(self, thing: Series | Event | Milestone | StructuredTarget | FeeChange) -> None:
         self._dirty[KINDS[type(thing)], _key(thing)] = thing
+
+    def event_fee(self, event: Event) -> None:
+        self.added(event)
 
     def listed(self, market: Market) -> None:
         self._dirty["market", market.ticker] = market
@@ -156,6 +181,17 @@ class State(Listener):
     def order(self, order: Order) -> None:
         self._dirty["order", f"{order.user_id}/{order.order_id}"] = order
 
+    def group(self, group: OrderGroup, kind: str, now_ms: int) -> None:
+        self._dirty["group", f"{group.user_id}/{group.id}"] = None if kind == "deleted" else group
+
+    def transfer(self, user_id: str, transfer: Transfer | None) -> None:
+        self._touched.add(user_id)
+        if self._engine:
+            account = self._engine.accounts[user_id]
+            self._dirty["allocation", user_id] = account.allocation
+            if transfer:
+                self._dirty["transfer", f"{user_id}/{len(account.transfers):09d}"] = transfer
+
     def client_id(self, user_id: str, client_order_id: str) -> None:
         self._dirty["client", f"{user_id}/{client_order_id}"] = msgspec.Raw(b"")
 
@@ -172,7 +208,7 @@ class State(Listener):
         self._dirty["settlement", f"{user_id}/{number:09d}"] = settlement
 
 
-def _key(thing: Series | Event | Milestone | StructuredTarget) -> str:
+def _key(thing: Series | Event | Milestone | StructuredTarget | FeeChange) -> str:
     if isinstance(thing, Series):
         return thing.ticker
     return thing.event_ticker if isinstance(thing, Event) else thing.id

@@ -4,6 +4,7 @@ Messages of kalshi-api.md section 6.5. A public message is serialised once; each
 around it. The hub runs inside the engine's calls, so it only queues; each session's writer sends.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,11 +16,13 @@ from bot.paper.engine import Engine
 from bot.paper.faults import Faults
 from bot.paper.model import (
     Event,
+    FeeChange,
     Fill,
     Listener,
     Market,
     Milestone,
     Order,
+    OrderGroup,
     Position,
     Series,
     Side,
@@ -154,10 +157,18 @@ class Hub(Listener):
 
         self._tell("market_lifecycle_v2", "market_lifecycle_v2", market.ticker, message)
 
-    def added(self, thing: Series | Event | Milestone | StructuredTarget) -> None:
+    def added(self, thing: Series | Event | Milestone | StructuredTarget | FeeChange) -> None:
         if isinstance(thing, Event):
             event = thing
             self._tell("market_lifecycle_v2", "event_lifecycle", "", lambda: messages.event(event))
+
+    def event_fee(self, event: Event) -> None:
+        self._tell("market_lifecycle_v2", "event_fee_update", "", lambda: messages.event_fee(event))
+
+    def group(self, group: OrderGroup, kind: str, now_ms: int) -> None:
+        if kind != "matched":
+            message = functools.partial(messages.group, group, kind, now_ms)
+            self._tell("order_group_updates", "order_group_updates", "", message, group.user_id)
 
     def book(self, market: Market, side: Side, price: int, delta: int, order: Order | None, now_ms: int) -> None:
         self._moved[market.ticker] = None

@@ -10,6 +10,7 @@ from bot.core.units import format_count, format_money, format_price
 from bot.paper.engine import Engine
 from bot.paper.model import (
     Event,
+    FeeChange,
     Fill,
     Market,
     Milestone,
@@ -20,7 +21,9 @@ from bot.paper.model import (
     Side,
     StructuredTarget,
     Trade,
+    Transfer,
 )
+from bot.paper.tape import Candle, Day, Range
 
 Json = dict[str, Any]
 
@@ -53,7 +56,7 @@ def series(s: Series) -> Json:
 
 
 def event(e: Event) -> Json:
-    return {
+    body: Json = {
         "event_ticker": e.event_ticker,
         "series_ticker": e.series_ticker,
         "title": e.title,
@@ -66,10 +69,15 @@ def event(e: Event) -> Json:
         "last_updated_ts": rfc3339(e.updated_ms),
         "exchange_index": e.exchange_index,
     }
+    if e.fee_type_override is not None:
+        body["fee_type_override"] = e.fee_type_override
+    if e.fee_multiplier_override is not None:
+        body["fee_multiplier_override"] = e.fee_multiplier_override
+    return body
 
 
-def market(engine: Engine, m: Market) -> Json:
-    bid, bid_size, ask, ask_size = engine.best(m.ticker)
+def market(engine: Engine, m: Market, day: Day) -> Json:
+    bid, bid_size, ask, ask_size = engine.best(m.ticker) if m.ticker in engine.books else (None, 0, None, 0)
     no_ask = 0 if m.status == "initialized" else 10_000
     shown_ask = ask if ask is not None else no_ask
     body: Json = {
@@ -97,11 +105,11 @@ def market(engine: Engine, m: Market) -> Json:
         "no_bid_dollars": format_price(10_000 - shown_ask),
         "no_ask_dollars": format_price(10_000 - (bid or 0)),
         "last_price_dollars": format_price(m.last_price),
-        "previous_price_dollars": "0.0000",
-        "previous_yes_bid_dollars": "0.0000",
-        "previous_yes_ask_dollars": "0.0000",
+        "previous_price_dollars": format_price(day.price),
+        "previous_yes_bid_dollars": format_price(day.bid),
+        "previous_yes_ask_dollars": format_price(day.ask),
         "volume_fp": format_count(m.volume),
-        "volume_24h_fp": format_count(m.volume),
+        "volume_24h_fp": format_count(day.volume),
         "open_interest_fp": format_count(m.open_interest),
         "liquidity_dollars": "0.0000",
         "notional_value_dollars": "1.0000",
@@ -211,6 +219,8 @@ def order(o: Order, exchange_index: int) -> Json:
         "subaccount_number": 0,
         "exchange_index": exchange_index,
     }
+    if o.group_id:
+        body["order_group_id"] = o.group_id
     if o.expiration_ms is not None:
         body["expiration_time"] = rfc3339(o.expiration_ms)
     return body
@@ -299,3 +309,61 @@ def settlement(s: Settlement, exchange_index: int) -> Json:
         "fee_cost": format_money(s.fee),
         "value": s.value // 100,
     }
+
+
+def fee_change(f: FeeChange) -> Json:
+    body: Json = {"id": f.id, "series_ticker": f.series_ticker, "scheduled_ts": rfc3339(f.scheduled_ms)}
+    if f.event_ticker:
+        override = {"fee_type_override": f.fee_type, "fee_multiplier_override": f.fee_multiplier}
+        return body | {"event_ticker": f.event_ticker} | override
+    return body | {"fee_type": f.fee_type, "fee_multiplier": f.fee_multiplier}
+
+
+def transfer(t: Transfer) -> Json:
+    return {
+        "transfer_id": t.id,
+        "source": "event_contract",
+        "destination": "event_contract",
+        "source_exchange_shard": t.source,
+        "destination_exchange_shard": t.destination,
+        "amount": format_money(t.amount),
+        "status": "complete",
+        "created_ts": t.ms // 1000,
+    }
+
+
+def candle(c: Candle) -> Json:
+    return {
+        "end_period_ts": c.end_s,
+        "yes_bid": _range(c.bid, "_dollars"),
+        "yes_ask": _range(c.ask, "_dollars"),
+        "price": _prices(c, "_dollars"),
+        "volume_fp": format_count(c.volume),
+        "open_interest_fp": format_count(c.open_interest),
+    }
+
+
+def old_candle(c: Candle) -> Json:
+    """A candle of the historical tier: the same under other names, and null where nothing traded."""
+    none = dict.fromkeys(("open", "low", "high", "close", "mean", "previous"))
+    return {
+        "end_period_ts": c.end_s,
+        "yes_bid": _range(c.bid, ""),
+        "yes_ask": _range(c.ask, ""),
+        "price": none | _prices(c, ""),
+        "volume": format_count(c.volume),
+        "open_interest": format_count(c.open_interest),
+    }
+
+
+def _range(r: Range, suffix: str) -> Json:
+    return {f"{name}{suffix}": format_price(getattr(r, name)) for name in ("open", "low", "high", "close")}
+
+
+def _prices(c: Candle, suffix: str) -> Json:
+    body = {f"previous{suffix}": format_price(c.previous)} if c.previous else {}
+    if c.price:
+        body |= _range(c.price, suffix) | {f"mean{suffix}": format_price(_rounded(c.value, c.volume))}
+    if c.price and suffix:
+        body |= {f"min{suffix}": format_price(c.price.low), f"max{suffix}": format_price(c.price.high)}
+    return body
