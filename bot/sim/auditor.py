@@ -40,7 +40,10 @@ class Sent:
         self.job = job
         self.boot = boot
         self.sends = 0
-        self.waiting = 0
+
+
+def terms(job: PlaceOrder) -> tuple[str, str, int, int]:
+    return job.ticker, job.side, job.price, job.count
 
 
 class Auditor:
@@ -61,6 +64,8 @@ class Auditor:
         self._keep = keep
         self._hash = hashlib.sha256()
         self._sent: dict[str, Sent] = {}
+        self._reused: set[str] = set()
+        self._wiped_ids: set[str] = set()
         self._durable: list[f.Fact] = []
         self._durable_ids: dict[str, f.OrderIntended] = {}
         self._written: dict[int, f.Fact] = {}
@@ -108,8 +113,14 @@ class Auditor:
         self.require(ours == theirs, f"restored positions {theirs}, the synced facts say {ours}")
         self.require(state.cash == self.books.cash, f"restored cash {state.cash}, the facts say {self.books.cash}")
 
+    def died(self, boot: str) -> None:
+        """Nothing is due from a dead program."""
+        self.trace(f"dead {boot}")
+        self._due.clear()
+
     def wiped(self) -> None:
-        """The disk is gone; ids that were sent stay sent."""
+        """The disk is gone; ids that were sent stay sent, and what still rests of them is a stranger's now."""
+        self._wiped_ids.update(self._sent)
         self._durable.clear()
         self._durable_ids.clear()
 
@@ -166,6 +177,8 @@ class Auditor:
         if fact.event not in ("filled", "cancelled", "rejected", "absent"):
             return
         order = self.books.orders[fact.client_order_id]
+        if order.id in self._reused or (order.purpose == "exit" and order.id not in self._sent):
+            return
         truth = self.exchange.by_client_id.get(order.id)
         name = f"{order.purpose} {order.id} is called {fact.event}"
         if fact.event in ("rejected", "absent"):
@@ -185,14 +198,14 @@ class Auditor:
         self.trace(f"{boot} send {job.purpose} {job.client_order_id} {job.side} {job.count} at {job.price}")
         self.counts[f"sent {job.purpose}"] += 1
         sent = self._sent.get(job.client_order_id)
-        if sent is None or (sent.boot != boot and job.purpose == "exit"):  # an exit's id may outlive its record
+        same = sent is not None and terms(sent.job) == terms(job)
+        if sent is None or (not same and sent.boot != boot and job.purpose == "exit"):
+            if sent is not None:  # its record was lost unsynced: the same id now means another order
+                self._reused.add(job.client_order_id)
             sent = self._sent[job.client_order_id] = Sent(job, boot)
-        same = (job.ticker, job.side, job.price, job.count) == (
-            sent.job.ticker, sent.job.side, sent.job.price, sent.job.count,
-        )  # fmt: skip
-        self.require(same, f"{job.client_order_id} was sent with other terms before")
+        else:
+            self.require(same, f"{job.client_order_id} was sent with other terms before")
         sent.sends += 1
-        sent.waiting += 1
         if job.purpose == "entry":
             self._entry(boot, epoch, job, sent)
         else:
@@ -221,7 +234,6 @@ class Auditor:
 
     def replied(self, boot: str, client_order_id: str, outcome: Outcome) -> None:
         self.trace(f"{boot} reply {client_order_id} {outcome}")
-        self._sent[client_order_id].waiting -= 1
         self.counts[f"reply {type(outcome).__name__}"] += 1
 
     # the exchange's side
@@ -233,14 +245,14 @@ class Auditor:
         signed = fill.count if fill.side == "bid" else -fill.count
         before = fill.position - signed
         sent = self._sent.get(fill.client_order_id)
-        if sent is None:
+        if sent is None or fill.client_order_id in self._wiped_ids:
             self.external[fill.ticker] += 1
-        elif sent.job.purpose == "exit":
+        if sent is not None and sent.job.purpose == "exit":
             smaller = abs(fill.position) < abs(before) and before * fill.position >= 0
             self.require(smaller, f"exit {fill.client_order_id} moved the position from {before} to {fill.position}")
-        if fill.position and not before:
+        if fill.position:
             self._held_since[fill.ticker] = self.clock.now_ms
-        elif not fill.position:
+        else:
             self._held_since.pop(fill.ticker, None)
 
     # stops
@@ -307,10 +319,10 @@ class Auditor:
 
     # the end
 
-    def settled_books(self, state: TradingState, moved_cash: int) -> None:
+    def settled_books(self, state: TradingState, moved: list[tuple[int, int]]) -> None:
         """At rest: the books equal the exchange's to the last unit, and what does not is named.
 
-        `moved_cash` is what deposits and withdrawals since the books began came to.
+        `moved` are deposits and withdrawals, as (when, amount); those around the baseline may be in it or not.
         """
         account = self.exchange.account
         theirs = {t: p.count for t, p in account.positions.items() if p.count}
@@ -320,10 +332,14 @@ class Auditor:
         self.require(ours == theirs, f"positions {ours}, the exchange's {theirs}")
         self.require(state.cash == self.books.cash, f"the state's cash {state.cash} is not the facts' {self.books.cash}")
         assert state.cash is not None
-        self.require(
-            state.cash + moved_cash == account.cash,
-            f"cash {state.cash} and {moved_cash} moved by others, the exchange's {account.cash}",
-        )
+        began = self.books.began_ms
+        sure = sum(amount for ms, amount in moved if ms > began)
+        open_ = [amount for ms, amount in moved if began - 10_000 < ms <= began]
+        possible = {sure + sum(open_[n:]) for n in range(len(open_) + 1)}
+        gap = account.cash - state.cash
+        self.require(gap in possible, f"cash {state.cash}, the exchange's {account.cash}; others moved {sorted(possible)}")
+        named = self.books.findings.get("cash:account")
+        self.require(gap == 0 or named is not None, f"{gap} of cash is not ours and no finding names it")
         for fill in account.fills:
             known = fill.trade_id in self.books.fills or fill.trade_id in self.books.seen or fill.ms < self.books.began_ms
             self.require(known, f"fill {fill.trade_id} of {fill.client_order_id} was never booked")

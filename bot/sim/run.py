@@ -6,10 +6,7 @@ from random import Random
 
 import msgspec
 
-from bot.core.effects import PlaceOrder
-from bot.core.events import CancelReplied
 from bot.core.state import state_hash
-from bot.core.units import Count, Price
 from bot.sim.auditor import Auditor, Violation
 from bot.sim.clock import Clock
 from bot.sim.disk import File
@@ -23,8 +20,6 @@ START_MS = 1_795_000_000_000
 CASH = 5_000_000_000
 CALM_MS = 100_000
 """How long the run is left in peace at its end, so that everything can be found out."""
-
-_ = (PlaceOrder, CancelReplied, Count, Price)
 
 
 class Result(msgspec.Struct):
@@ -53,7 +48,7 @@ class Run:
         self.world = World(self.exchange, seed)
         self.rng = Random(f"{seed}/operator")
         self.program: Program | None = None
-        self.moved_cash = 0
+        self.moved: list[tuple[int, int]] = []
         self.boots = 0
         self._wipe = False
         self._standby_ms = 0
@@ -66,6 +61,8 @@ class Run:
         self._operate()
         self.clock.run(START_MS + self.length_ms)
         self._calm_down()
+        self.clock.run(START_MS + self.length_ms + CALM_MS // 2)
+        self.world.still = True
         self.clock.run(START_MS + self.length_ms + CALM_MS)
         self._judge()
 
@@ -78,13 +75,12 @@ class Run:
         )
 
     def _died(self, program: Program) -> None:
-        self.auditor.trace(f"dead {program.boot}")
+        self.auditor.died(program.boot)
         self.program = None
         if self._wipe:
             self._wipe = False
             self.file.wipe()
             self.auditor.wiped()
-            self.moved_cash = 0
         wait = 500 if self._standby_ms else self.rng.randrange(300, 9_000)
         self._standby_ms = 0
         self.clock.after(wait, self._start)
@@ -130,7 +126,7 @@ class Run:
     def _account(self, fault: Fault) -> None:
         if fault.kind in ("deposit", "withdrawal"):
             amount = fault.ms * 100 * (1 if fault.kind == "deposit" else -1)
-            self.moved_cash += amount
+            self.moved.append((self.clock.now_ms, amount))
             self.exchange.move_cash(amount)
 
     # the operator
@@ -170,7 +166,7 @@ class Run:
 
     def _judge(self) -> None:
         assert self.program is not None, "a program runs at the end"
-        self.auditor.settled_books(self.program.state, self.moved_cash)
+        self.auditor.settled_books(self.program.state, self.moved)
         self.auditor.trace(f"state {state_hash(self.program.state)}")
 
 

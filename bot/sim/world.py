@@ -39,7 +39,9 @@ class World:
         self.rng = Random(f"{seed}/world")
         self.lives: dict[str, Life] = {}
         self.calm = False
-        """No new markets, no surprises: the run is being wound up."""
+        """No new markets: the run is being wound up."""
+        self.still = False
+        """Nothing moves any more."""
         self._listed = 0
         exchange.engine.add_series(model.Series("SIM", "Simulated", "Sports"))
         for _ in range(LISTED):
@@ -65,6 +67,8 @@ class World:
 
     def _beat(self) -> None:
         """Once a second: what the engine has to do by itself, and new markets for closed ones."""
+        if self.still:
+            return
         self.exchange.engine.advance(self.clock.now_ms)
         self.exchange.publish()
         if not self.calm and len(self.lives) < LISTED:
@@ -72,6 +76,8 @@ class World:
         self.clock.after(1_000, self._beat)
 
     def _step(self, ticker: str) -> None:
+        if self.still:
+            return None
         now, rng, life = self.clock.now_ms, self.rng, self.lives[ticker]
         engine = self.exchange.engine
         engine.advance(now)
@@ -133,7 +139,7 @@ class World:
 
         def determine() -> None:
             engine, now = self.exchange.engine, self.clock.now_ms
-            if engine.markets[ticker].status != "closed":
+            if engine.markets[ticker].status != "closed" or self.still:
                 return
             if life.dispute_ms:
                 engine.markets[ticker].settlement_timer_s += life.dispute_ms // 1_000
