@@ -16,6 +16,9 @@ RETRY_MS = 250
 RESEND_MS = 1_000
 """Between two sends of one id: each may hold a connection until its reply times out, and there are not many."""
 
+EMPTY_RETRY_MS = 2_000
+"""The same while the side to leave at is empty; its return is answered at once."""
+
 VANISHED_CONFIRM_MS = 2_000
 """An empty side is believed after this long (DESIGN.md section 4: a vanished quote is not a price)."""
 
@@ -105,9 +108,10 @@ def drive(turn: Turn, trade: Trade, tick_ns: int = 0) -> None:
         OrderIntended(now, client_order_id, trade.id, trade.ticker, side, exit_limit(trade, now), size,  # type: ignore[arg-type]
                       "immediate_or_cancel", "exit", Money(0))
     )  # fmt: skip
-    turn.record(ExitAttempted(now, trade.id, attempt, now + RETRY_MS))
+    retry = now + (EMPTY_RETRY_MS if trade.vanished_ms else RETRY_MS)
+    turn.record(ExitAttempted(now, trade.id, attempt, retry))
     turn.do(_place(state.orders[client_order_id], tick_ns))
-    turn.do(Wake(now + RETRY_MS, trade.ticker))
+    turn.do(Wake(retry, trade.ticker))
 
 
 def _held(turn: Turn, trade: Trade) -> int:

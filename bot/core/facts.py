@@ -120,11 +120,13 @@ class PlanChanged(msgspec.Struct, frozen=True, tag=True):
 
 
 class QuoteVanished(msgspec.Struct, frozen=True, tag=True):
-    """The side a trade can be left at became empty (`vanished_ms` > 0) or came back (0)."""
+    """The side a trade can be left at became empty (`vanished_ms` > 0), stayed so long enough to be believed
+    (`confirmed`), or came back (0)."""
 
     at_ms: int
     trade_id: str
     vanished_ms: int
+    confirmed: bool = False
 
 
 class PositionAdopted(msgspec.Struct, frozen=True, tag=True):

@@ -17,6 +17,10 @@ SCHEMA = 1
 """Version of this state and of the facts; a snapshot of another version is not loaded."""
 
 
+KEPT_SPENT = 8
+"""Exits of a live trade that ended without a fill and stay in the state; history keeps them all."""
+
+
 class Finding(msgspec.Struct, frozen=True):
     """A difference between our books and the exchange's that outlasted read lag."""
 
@@ -119,6 +123,8 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             _move_order(state, fact)
         case f.OrderIntended():
             state.ids += 1
+            if fact.purpose == "exit":
+                _drop_spent(state, fact.trade_id)
             state.orders[fact.client_order_id] = Order(
                 fact.client_order_id, fact.trade_id, fact.ticker, fact.side, fact.price, fact.count, fact.time_in_force,
                 fact.purpose, fact.at_ms, changed_ms=fact.at_ms, fee_reserve=fact.fee_reserve,
@@ -140,7 +146,10 @@ def fold(state: TradingState, fact: f.Fact) -> None:
         case f.PlanChanged():
             state.trades[fact.trade_id].plan = fact.plan
         case f.QuoteVanished():
-            state.trades[fact.trade_id].vanished_ms = fact.vanished_ms
+            trade = state.trades[fact.trade_id]
+            trade.vanished_ms = fact.vanished_ms
+            if not fact.vanished_ms:
+                trade.exit_retry_ms = 0
         case f.FillClaimed():
             booked = state.unclaimed.pop(fact.fill_id)
             _attribute(state, booked.fill, fact.client_order_id)
@@ -177,6 +186,16 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             state.boot, state.booted_ms, state.ids, state.reconciled_ms = fact.boot, fact.at_ms, 0, 0
         case f.Forgotten():
             _forget(state, fact.before_ms)
+
+
+def _drop_spent(state: TradingState, trade_id: str) -> None:
+    """A stop may try for hours, in an outage or an empty book: work per tick does not grow with its attempts."""
+    spent = [
+        o for o in state.orders_of(trade_id) if o.purpose == "exit" and not o.live() and not o.filled and not o.booked
+    ]
+    for order in sorted(spent, key=lambda o: (o.created_ms, o.client_order_id))[:-KEPT_SPENT]:
+        del state.orders[order.client_order_id]
+        state.order_ids.pop(order.order_id, None)
 
 
 def _book_fill(state: TradingState, fact: f.FillBooked) -> None:

@@ -9,7 +9,7 @@ from bot.core.orders import OrderState
 from bot.core.trades import TradeState
 from bot.core.turn import Turn
 from bot.core.units import Count, Money
-from bot.core.venue import Accepted, AlreadyExists, Rejected, Settlement, Unknown, VenueOrder
+from bot.core.venue import Accepted, AlreadyExists, NotSent, Rejected, Settlement, Unknown, VenueOrder
 
 DAY_MS = 86_400_000
 
@@ -176,3 +176,43 @@ def test_a_cooldown_longer_than_an_hour_is_kept() -> None:
     for hours in (1, 2, 3):
         scene.at(hours * 3_600).read()
     assert scene.propose(close_ms=scene.now + DAY_MS).answer.code == "cooldown"  # type: ignore[union-attr]
+
+
+def test_a_stop_in_an_empty_book_neither_eats_the_budget_nor_heaps_up_orders() -> None:
+    """Four exits a second into a book without bids, for hours: 40 tokens a second, and every tick walked them all."""
+    scene = Scene()
+    scene.held()
+    scene.tick(7_900, 8_100)
+    sent = scene.sent()
+    for step in range(1, 241):
+        for order in scene.sent():
+            scene.reply(order, 0)
+            sent += scene.sent()
+        scene.at(step * 0.25).sweep(None, 8_100)
+        sent += scene.sent()
+    assert len(sent) <= 35, "about one every two seconds"
+    assert len(scene.state.orders_of(scene.trade().id)) <= 12
+
+
+def test_a_stop_goes_at_once_when_an_empty_side_comes_back() -> None:
+    scene = Scene()
+    scene.held()
+    scene.tick(7_900, 8_100)
+    scene.reply(scene.sent()[0], 0)
+    scene.at(1).tick(None, 8_100)
+    scene.reply(scene.sent()[0], 0)
+    assert scene.at(1.3).tick(None, 8_000) and scene.sent() == []
+    scene.at(1.4).tick(7_700, 8_100)
+    assert len(scene.sent()) == 1
+
+
+def test_an_outage_leaves_no_heap_of_orders_that_never_left() -> None:
+    scene = Scene()
+    scene.held()
+    scene.tick(7_900, 8_100)
+    for step in range(1, 200):
+        for order in scene.sent():
+            scene.do(e.CreateReplied(scene.now, order.client_order_id, NotSent("no connection")))
+        scene.at(step * 0.3).tick(7_900, 8_100)
+    assert scene.trade().exit_attempt > 100
+    assert len(scene.state.orders) <= 12
