@@ -223,7 +223,8 @@ def _rules(source: str) -> Rules:
 def _life(options: argparse.Namespace) -> tuple[Life, str]:
     if options.replay:
         return Replay(options.replay, options.speed), f"replay {options.replay.resolve()}"
-    return World(options.world, options.seed, options.speed), f"world {options.world} seed {options.seed}"
+    life = World(options.world, options.seed, options.speed, markets=options.markets, rate=options.rate)
+    return life, f"world {options.world} seed {options.seed}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -231,8 +232,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
     parser.add_argument("--data-dir", type=Path, required=True, help="where account, keys and markets are kept")
     life = parser.add_mutually_exclusive_group()
-    life.add_argument("--world", default="demo", help="synthetic world (default demo)")
+    life.add_argument("--world", default="demo", help="synthetic world: demo (default) or stress")
     life.add_argument("--replay", type=Path, metavar="FILE", help="recorded market to drive the book instead")
+    parser.add_argument("--markets", type=int, help="about how many markets the world lists (default: the world's own)")
+    parser.add_argument("--rate", type=float, help="level changes per second over all of them (default: the world's)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--speed", type=float, default=1.0, help="factor on the life's time")
     parser.add_argument("--cash", default="1000.00", help="dollars of a new account")

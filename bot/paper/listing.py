@@ -15,6 +15,10 @@ from bot.paper.teams import LEAGUES, League, Team
 EASTERN = ZoneInfo("America/New_York")
 DAY_MS = 86_400_000
 BTC = Series("KXBTC15M", "Bitcoin price up down", "Crypto", "quadratic", frequency="fifteen_min", tags=["BTC"])
+ETH = Series("KXETH15M", "Ethereum price up down", "Crypto", "quadratic", frequency="fifteen_min", tags=["ETH"])
+SOL = Series("KXSOL15M", "Solana price up down", "Crypto", "quadratic", frequency="fifteen_min", tags=["SOL"])
+COINS = [(BTC, "Bitcoin", 80_000.0), (ETH, "Ethereum", 3_000.0), (SOL, "Solana", 150.0)]
+"""The crypto series, what they follow, and a first price in dollars."""
 CPI = Series("KXCPIYOY", "Inflation", "Economics", "quadratic", frequency="monthly", tags=["Inflation"])
 
 
@@ -32,9 +36,9 @@ class Listing(NamedTuple):
     milestone: Milestone | None = None
 
 
-def series() -> list[Series]:
+def series(coins: list[tuple[Series, str, float]]) -> list[Series]:
     games = [Series(league.series, league.title, "Sports", tags=[league.tag]) for league in LEAGUES]
-    return [*games, BTC, CPI]
+    return [*games, *(series for series, _, _ in coins), CPI]
 
 
 def targets() -> list[StructuredTarget]:
@@ -112,14 +116,14 @@ def game(ticker: str, league: League, home: Team, away: Team, times: Times, sett
     return Listing(event, markets, milestone)
 
 
-def bitcoin(strike: float, times: Times, settlement_timer_s: int, seconds: bool) -> Listing:
-    """One period of the crypto series: closes at `times.end` exactly."""
+def coin(series: Series, name: str, strike: float, times: Times, settlement_timer_s: int, seconds: bool) -> Listing:
+    """One period of a crypto series: closes at `times.end` exactly."""
     close = eastern(times.end)
-    ticker = f"{BTC.ticker}-{close.strftime('%y%b%d%H%M%S' if seconds else '%y%b%d%H%M').upper()}"
+    ticker = f"{series.ticker}-{close.strftime('%y%b%d%H%M%S' if seconds else '%y%b%d%H%M').upper()}"
     market = Market(
         f"{ticker}-{close.strftime('%M')}",
         ticker,
-        "BTC price up in next 15 mins?",
+        f"{series.tags[0]} price up in next 15 mins?",
         f"Price to beat: ${strike:,.2f}",
         f"Price to beat: ${strike:,.2f}",
         times.open,
@@ -129,14 +133,14 @@ def bitcoin(strike: float, times: Times, settlement_timer_s: int, seconds: bool)
         settlement_timer_s,
         TAPERED,
         "tapered_deci_cent",
-        rules_primary=f"If the price of Bitcoin at the close is at least {strike:.2f}, the market resolves to Yes.",
+        rules_primary=f"If the price of {name} at the close is at least {strike:.2f}, the market resolves to Yes.",
         strike_type="greater_or_equal",
         floor_strike=strike,
         occurrence_ms=times.end,
         can_close_early=False,
         early_close_condition="",
     )
-    event = Event(ticker, BTC.ticker, "BTC Up or Down - 15 minutes", "", False, "", "Crypto")
+    event = Event(ticker, series.ticker, f"{series.tags[0]} Up or Down - 15 minutes", "", False, "", "Crypto")
     return Listing(event, [market])
 
 

@@ -6,8 +6,10 @@ decides what is listed when, and drives the engine.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from random import Random
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,6 +20,7 @@ from bot.paper.contest import Contest, Outcome, Path, draw_path, mean_for
 from bot.paper.crowd import CENT, TAPERED, Ladder, draw_ladder, draw_take, draw_width, quote, shuffle
 from bot.paper.engine import Engine
 from bot.paper.listing import Listing, Times
+from bot.paper.model import Series
 from bot.paper.teams import LEAGUES, League, Team
 
 MINUTE_MS = 60_000
@@ -33,7 +36,11 @@ TIE = 0.32
 """Half the width of a draw, in standard deviations of the goal difference: about one game in four."""
 UNSURE_MS = 15_000
 """How long a misjudgement of the crowd lasts."""
-MOST_GAMES = 40
+TEAMS_FOR = 40
+"""Games at once for which there are teams; with more, a team has several games."""
+MARKETS_PER_GAME = 2.15
+STEADY_MS = 1_000
+"""How often the pace is corrected towards the rate that was asked for."""
 SHELF_MIN = 10
 """How long a settled event stays listed."""
 VOID, PAUSE = 0.01, 0.08
@@ -42,6 +49,19 @@ NOTICE = 0.1
 """Chance per step that makers look whether their quotes are still there."""
 GONE_PER_S, WIDTH_PER_S = 1 / 240, 1 / 60
 """Rates per market at which one side withdraws for a moment, and at which makers choose another spread."""
+
+
+class Programme(NamedTuple):
+    """What a world is like unless told otherwise."""
+
+    games: int
+    coins: int
+    """How many crypto series."""
+    rate: float | None = None
+    """Level changes per second over all markets; None lets every market have its own natural pace."""
+
+
+WORLDS = {"demo": Programme(32, 1), "stress": Programme(229, 3, 2_000.0)}
 
 
 class State(msgspec.Struct):
@@ -54,7 +74,8 @@ class State(msgspec.Struct):
     """Event tickers of the day, so that none comes twice."""
     day: str = ""
     """The Eastern date on which `used` was begun: tickers of another day carry another date."""
-    bitcoin: float = 80_000.0
+    coins: dict[str, float] = {}
+    """The latest price by crypto series."""
     month: int = 0
 
 
@@ -63,24 +84,45 @@ class World:
 
     done = False
 
-    def __init__(self, name: str, seed: int, speed: float, *, games: int = 32, activity: float = 1.0) -> None:
-        """`games` are on the list at once; `activity` scales the rate of book changes (1 = about 300 per second)."""
-        if name != "demo":
-            raise ValueError(f"there is no world {name!r}: the worlds are: demo")
+    def __init__(
+        self,
+        name: str,
+        seed: int,
+        speed: float,
+        *,
+        markets: int | None = None,
+        rate: float | None = None,
+        games: int | None = None,
+        activity: float = 1.0,
+    ) -> None:
+        """`markets` (about; or `games`, exactly) are on the list at once, with `rate` level changes per second over all
+        of them, else at a natural pace times `activity` (1 = about 4 per second and market)."""
+        if name not in WORLDS:
+            raise ValueError(f"there is no world {name!r}: the worlds are: {', '.join(WORLDS)}")
         if not speed > 0:
             raise ValueError(f"--speed {speed}: must be greater than 0")
-        if not 1 <= games <= MOST_GAMES:
-            raise ValueError(f"{games} games: must be 1 to {MOST_GAMES}, there are no more teams")
+        if games is not None and games < 1:
+            raise ValueError(f"{games} games: must be 1 or more")
+        if rate is not None and not rate > 0:
+            raise ValueError(f"--rate {rate}: must be greater than 0")
+        usual = WORLDS[name]
+        self.coins = listing.COINS[: usual.coins]
+        others = len(self.coins) + 4
+        if markets is not None and not others < markets <= 5_000:
+            raise ValueError(f"--markets {markets}: must be {others + 1} to 5000")
+        wanted = usual.games if markets is None else max(1, round((markets - others) / MARKETS_PER_GAME))
+        self.games = wanted if games is None else games
         self.seed = seed
         self.speed = speed
-        self.games = games
+        self.rate = rate or usual.rate
         self.activity = activity
+        self._made, self._since_ms = 0, 0
         self.now = State()
         self.rng = Random(seed)
         self.odds = Bookmakers(seed, speed, lambda: self.now.contests)
 
     def start(self, engine: Engine, now_ms: int) -> None:
-        for series in listing.series():
+        for series in listing.series(self.coins):
             engine.add_series(series)
         for target in listing.targets():
             engine.add_target(target)
@@ -100,6 +142,17 @@ class World:
             self.now.ended.append((now_ms + self._ms(SHELF_MIN * 60), tickers))
         self._keep_listed(engine, now_ms)
         self._clear_shelf(engine, now_ms)
+        self._keep_pace(now_ms)
+
+    def _keep_pace(self, now_ms: int) -> None:
+        """Correct the activity towards the rate that was asked for."""
+        elapsed = now_ms - self._since_ms
+        if self.rate is None or elapsed < STEADY_MS:
+            return
+        if self._since_ms and elapsed < 2 * STEADY_MS:
+            made = max(1.0, self._made * 1000 / elapsed)
+            self.activity = min(1_000.0, max(0.001, self.activity * min(3.0, max(0.3, self.rate / made))))
+        self._made, self._since_ms = 0, now_ms
 
     def state(self) -> bytes:
         return msgspec.msgpack.encode(self.now)
@@ -166,12 +219,13 @@ class World:
         if engine.markets[ladder.ticker].status != "active":
             ladder.bids, ladder.asks = {}, {}
             return
+        calm = busy / self.activity
         if ladder.gone and now_ms >= ladder.back_ms:
             ladder.gone = None
-        elif rng.random() < GONE_PER_S * busy:
+        elif rng.random() < GONE_PER_S * calm:
             ladder.gone = "bid" if rng.random() < 0.5 else "ask"
             ladder.back_ms = now_ms + round(rng.uniform(500, 3_000))
-        if rng.random() < WIDTH_PER_S * busy:
+        if rng.random() < WIDTH_PER_S * calm:
             ladder.width = draw_width(rng)
         if rng.random() < NOTICE:
             _notice(ladder, engine)
@@ -181,6 +235,7 @@ class World:
             changes += [change for change in drawn if change]
         for side, price, count in changes:
             engine.set_level(ladder.ticker, side, price, count, now_ms)
+        self._made += len(changes)
         for _ in range(_times(contest.takes * busy, rng)):
             self._take(outcome, engine, now_ms)
 
@@ -231,9 +286,11 @@ class World:
     def _keep_listed(self, engine: Engine, now_ms: int) -> None:
         for _ in range(self.games - len(self._on(lambda c: c.league != ""))):
             self._list_game(engine, now_ms, old=False)
-        if not self._on(lambda c: c.event_ticker.startswith(listing.BTC.ticker)):
-            self._list_bitcoin(engine, now_ms)
-        if not self._on(lambda c: c.event_ticker.startswith(listing.CPI.ticker)):
+        on = {contest.event_ticker.partition("-")[0] for contest in self._on(lambda c: c.league == "")}
+        for series, name, price in self.coins:
+            if series.ticker not in on:
+                self._list_coin(series, name, price, engine, now_ms)
+        if listing.CPI.ticker not in on:
             self._list_inflation(engine, now_ms)
 
     def _clear_shelf(self, engine: Engine, now_ms: int) -> None:
@@ -277,13 +334,14 @@ class World:
         if rng.random() < PAUSE:
             contest.pause_ms = max(now_ms, start_ms) + round(rng.uniform(0.1, 0.7) * nominal)
 
-    def _list_bitcoin(self, engine: Engine, now_ms: int) -> None:
+    def _list_coin(self, series: Series, name: str, price: float, engine: Engine, now_ms: int) -> None:
         length = 4 * MINUTE_MS / self.speed
         whole = MINUTE_MS if self.speed <= 1 else 1_000
         end = math.ceil((now_ms + length * 0.75) / whole) * whole
         times = Times(now_ms, now_ms, end)
-        self.now.bitcoin *= math.exp(self.rng.gauss(0.0, 0.002))
-        listed = listing.bitcoin(round(self.now.bitcoin, 2), times, self._timer(), seconds=whole < MINUTE_MS)
+        price = self.now.coins.get(series.ticker, price) * math.exp(self.rng.gauss(0.0, 0.002))
+        self.now.coins[series.ticker] = price
+        listed = listing.coin(series, name, round(price, 2), times, self._timer(), seconds=whole < MINUTE_MS)
         path = draw_path(self.rng, now_ms - 1, now_ms, end, self.rng.gauss(0.0, 0.1), 60)
         self._add(engine, now_ms, listed, path, [("", 0.0, math.inf)], end, (15.0, 1.2), TAPERED).early_close = False
 
@@ -335,9 +393,9 @@ class World:
         return max(0.05, league.share * self.games - on)
 
     def _idle(self, league: League) -> list[Team]:
-        """The teams that are not playing."""
-        busy = {name for c in self.now.contests if c.league == league.name for name in (c.home, c.away)}
-        return [team for team in league.teams if team.name not in busy]
+        """The teams that may play one more game."""
+        busy = Counter(name for c in self.now.contests if c.league == league.name for name in (c.home, c.away))
+        return [team for team in league.teams if busy[team.name] < -(-self.games // TEAMS_FOR)]
 
     def _pair(self, league: League, free: list[Team], start_ms: int) -> tuple[Team, Team, str]:
         """Two of these teams and an event ticker that was never used."""

@@ -290,7 +290,7 @@ def test_a_market_the_state_does_not_know_is_called_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "speed", "settings"), [("mars", 1.0, {}), ("demo", 0.0, {}), ("demo", 1.0, {"games": 41})]
+    ("name", "speed", "settings"), [("mars", 1.0, {}), ("demo", 0.0, {}), ("demo", 1.0, {"games": 0})]
 )
 def test_a_world_that_cannot_be_is_refused(name: str, speed: float, settings: dict) -> None:
     with pytest.raises(ValueError):
