@@ -47,7 +47,7 @@ def look(turn: Turn, trade: Trade, quote: Quote | None, tick_ns: int) -> None:
         return
     price = exit_quote(trade.side, quote) if quote is not None else None
     if quote is not None:
-        _watch_vanished(turn, trade, price, tick_ns)
+        _watch_vanished(turn, trade, price)
     kind = due(trade, price, turn.at_ms)
     if trade.state is TradeState.EXITING:
         if kind == "stop" and trade.exit_kind == "target":
@@ -131,13 +131,14 @@ def _working(turn: Turn, trade: Trade) -> list[Order]:
     return [o for o in turn.state.orders_of(trade.id) if o.purpose == "exit" and o.live()]
 
 
-def _watch_vanished(turn: Turn, trade: Trade, price: Price | None, tick_ns: int) -> None:
-    """Record when the side to leave at empties and returns; one alarm when it stays empty, from sweep or wake."""
+def _watch_vanished(turn: Turn, trade: Trade, price: Price | None) -> None:
+    """Record when the side to leave at empties and returns; one alarm when it stays empty."""
     now = turn.at_ms
     if price is None and not trade.vanished_ms:
         turn.record(QuoteVanished(now, trade.id, now))
         turn.do(Wake(now + VANISHED_CONFIRM_MS, trade.ticker))
-    elif price is None and not tick_ns and VANISHED_CONFIRM_MS <= now - trade.vanished_ms < 2 * VANISHED_CONFIRM_MS:
+    elif price is None and not trade.vanish_confirmed and now - trade.vanished_ms >= VANISHED_CONFIRM_MS:
+        turn.record(QuoteVanished(now, trade.id, trade.vanished_ms, confirmed=True))
         turn.note("alarm", "quote_vanished", f"no price to leave at for {now - trade.vanished_ms} ms", trade.ticker)
     elif price is not None and trade.vanished_ms:
         turn.record(QuoteVanished(now, trade.id, 0))

@@ -147,7 +147,7 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             state.trades[fact.trade_id].plan = fact.plan
         case f.QuoteVanished():
             trade = state.trades[fact.trade_id]
-            trade.vanished_ms = fact.vanished_ms
+            trade.vanished_ms, trade.vanish_confirmed = fact.vanished_ms, fact.confirmed
             if not fact.vanished_ms:
                 trade.exit_retry_ms = 0
         case f.FillClaimed():

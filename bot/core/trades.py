@@ -83,6 +83,7 @@ class Trade(msgspec.Struct):
     exit_attempt: int = 0
     exit_retry_ms: int = 0
     vanished_ms: int = 0
+    vanish_confirmed: bool = False
     closed_ms: int = 0
 
     def live(self) -> bool:

@@ -173,8 +173,10 @@ def test_an_empty_side_is_not_a_price_and_is_alarmed_after_its_confirmation() ->
     turn = scene.at(2.1).sweep(None, 8_800)
     assert scene.sent() == []
     assert "quote_vanished" in [x.code for x in turn.effects if hasattr(x, "code")]
+    again = scene.at(2.5).sweep(None, 8_800)
+    assert "quote_vanished" not in [x.code for x in again.effects if hasattr(x, "code")], "one alarm, not one a sweep"
     scene.at(3).tick(8_700, 8_800)
-    assert scene.trade().vanished_ms == 0
+    assert scene.trade().vanished_ms == 0 and not scene.trade().vanish_confirmed
 
 
 def test_firing_cancels_what_is_left_of_the_entry() -> None:
