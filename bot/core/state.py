@@ -283,6 +283,9 @@ def _move_trade(state: TradingState, fact: f.TradeMoved) -> None:
         trade.closed_ms = fact.at_ms
         if state.live_trade.get(trade.ticker) == trade.id:
             del state.live_trade[trade.ticker]
+            for other in sorted(state.trades.values(), key=lambda t: (t.opened_ms, t.id)):
+                if other.ticker == trade.ticker and other.live():  # a late fill had re-opened this one beside it
+                    state.live_trade[trade.ticker] = other.id
 
 
 def _book_settlement(state: TradingState, fact: f.SettlementBooked) -> None:

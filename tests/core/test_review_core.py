@@ -216,3 +216,25 @@ def test_an_outage_leaves_no_heap_of_orders_that_never_left() -> None:
         scene.at(step * 0.3).tick(7_900, 8_100)
     assert scene.trade().exit_attempt > 100
     assert len(scene.state.orders) <= 12
+
+
+def test_a_trade_pushed_aside_by_a_late_fill_of_an_older_one_is_watched_again() -> None:
+    """When the older one ended, the market had no live trade any more and the newer one's stop was never looked at."""
+    scene = Scene()
+    scene.propose()
+    [old] = scene.sent()
+    scene.do(e.Sending(scene.now, old.client_order_id))
+    scene.do(e.CreateReplied(scene.now, old.client_order_id, Rejected("made_up", "", 400)))
+    scene.at(1).propose()
+    [new] = scene.sent()
+    scene.reply(new, 2_000)
+    scene.fill(new, 8_800, 2_000)
+    scene.fill(old, 8_800, 2_000)
+    assert scene.state.position(TICKER).count == 4_000
+    for seconds in (2, 3, 4, 5):
+        scene.at(seconds).tick(7_900, 8_100)
+        for order in scene.sent():
+            scene.reply(order, order.count)
+            scene.fill(order, 7_900, order.count)
+    assert scene.state.position(TICKER).count == 0
+    assert not any(trade.live() for trade in scene.state.trades.values())
