@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 ENV_FILE = Path(".env")
 OBEYED_WITHIN_S = 10.0
 """Longer than the sweep over the stops, which looks for the order."""
-LATER = ("backtest", "record", "report", "simulate")
+LATER = ("backtest", "record", "report")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -72,6 +72,12 @@ def kill(argv: list[str]) -> int:
     return 0
 
 
+def simulate(argv: list[str]) -> int:
+    from bot.sim.main import main as run_simulations
+
+    return run_simulations(argv)
+
+
 def settings(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bot settings", description=COMMANDS["settings"][0])
     parser.add_argument("--write", action="store_true", help="write .env.example and docs/configuration.md instead")
@@ -96,6 +102,7 @@ COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "exchange": ("run the paper exchange", exchange),
     "doctor": ("check settings, key, clock, folder, port and exchange", doctor),
     "kill": ("stop all entries at once, without the page", kill),
+    "simulate": ("play seeded disasters in virtual time and audit every step", simulate),
     "settings": ("show the settings in force", settings),
 }
 

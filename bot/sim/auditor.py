@@ -39,6 +39,7 @@ class Sent:
     def __init__(self, job: PlaceOrder, boot: str) -> None:
         self.job = job
         self.boot = boot
+        self.boots = {boot}
         self.sends = 0
 
 
@@ -113,9 +114,10 @@ class Auditor:
         self.require(ours == theirs, f"restored positions {theirs}, the synced facts say {ours}")
         self.require(state.cash == self.books.cash, f"restored cash {state.cash}, the facts say {self.books.cash}")
 
-    def died(self, boot: str) -> None:
+    def died(self, boot: str, how: str) -> None:
         """Nothing is due from a dead program."""
-        self.trace(f"dead {boot}")
+        self.counts["stops" if how == "stopped" else "kills"] += 1
+        self.trace(f"{how} {boot}")
         self._due.clear()
 
     def wiped(self) -> None:
@@ -177,8 +179,9 @@ class Auditor:
         if fact.event not in ("filled", "cancelled", "rejected", "absent"):
             return
         order = self.books.orders[fact.client_order_id]
-        if order.id in self._reused or (order.purpose == "exit" and order.id not in self._sent):
-            return
+        sent = self._sent.get(order.id)
+        if order.id in self._reused or (order.purpose == "exit" and sent and sent.boots != {self.books.boot}):
+            return  # an exit's id can have lived before its record: exits need no disk (DESIGN.md section 2, 1)
         truth = self.exchange.by_client_id.get(order.id)
         name = f"{order.purpose} {order.id} is called {fact.event}"
         if fact.event in ("rejected", "absent"):
@@ -205,6 +208,7 @@ class Auditor:
             sent = self._sent[job.client_order_id] = Sent(job, boot)
         else:
             self.require(same, f"{job.client_order_id} was sent with other terms before")
+            sent.boots.add(boot)
         sent.sends += 1
         if job.purpose == "entry":
             self._entry(boot, epoch, job, sent)

@@ -75,7 +75,7 @@ class Run:
         )
 
     def _died(self, program: Program) -> None:
-        self.auditor.died(program.boot)
+        self.auditor.died(program.boot, "stopped" if program.stopping else "killed")
         self.program = None
         if self._wipe:
             self._wipe = False
