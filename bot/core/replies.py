@@ -233,7 +233,7 @@ def _after_order(turn: Turn, order: Order, exit_wait_ms: int = 0) -> None:
                 "info", "no_entry", f"nothing bought: {order.reason or 'no counterparty at the limit'}", trade.ticker
             )
         return
-    if trade.state is TradeState.EXITING and trade.open_count() <= 0:
+    if trade.entered and trade.open_count() <= 0:
         close(turn, trade)
     elif not order.live():
         if exit_wait_ms:

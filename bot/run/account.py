@@ -8,7 +8,10 @@ from bot.core.venue import Market
 from bot.kalshi.rest import KalshiReads
 
 OVERLAP_MS = 60_000
-"""Each reading of fills and settlements reaches back this far before the last one."""
+"""Each reading of fills reaches back this far before the last one."""
+
+SETTLED_OVERLAP_MS = 1_800_000
+"""The same for settlements, which may be listed well after their time; the core keeps their ids for an hour."""
 
 BASELINE_MS = 3_600_000
 """The first reading looks back this far for ids that must never be booked."""
@@ -23,7 +26,7 @@ def read_account(reads: KalshiReads, state: TradingState, clock_ms: Callable[[],
     since = started - BASELINE_MS if state.cash is None else min(state.read_ms, started) - OVERLAP_MS
     fills = reads.fills(min_ts=since // 1000)
     resting = reads.orders(status="resting")
-    settlements = reads.settlements(min_ts=since // 1000)
+    settlements = reads.settlements(min_ts=(since + OVERLAP_MS - SETTLED_OVERLAP_MS) // 1000)
     positions = reads.positions()
     balance = reads.balance()
     markets: dict[str, Market] = {}

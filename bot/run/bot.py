@@ -366,6 +366,7 @@ class Bot:
             except Exception as defect:  # a defect of ours must not leave the order in sending for ever
                 log.exception("defect while sending %s", job.client_order_id)
                 outcome = Unknown(f"defect: {type(defect).__name__}")
+            self._ticks_ns.pop(job.client_order_id, None)
             handle(CreateReplied(now_ms(), job.client_order_id, outcome))
         elif isinstance(job, CancelOrder):
             handle(CancelReplied(now_ms(), job.client_order_id, self.orders.cancel(job)))

@@ -238,3 +238,17 @@ def test_a_trade_pushed_aside_by_a_late_fill_of_an_older_one_is_watched_again() 
             scene.fill(order, 7_900, order.count)
     assert scene.state.position(TICKER).count == 0
     assert not any(trade.live() for trade in scene.state.trades.values())
+
+
+def test_a_fill_of_an_exit_taken_for_refused_ends_the_trade() -> None:
+    """The trade stayed open with nothing in it: its market was owned for ever."""
+    scene = Scene()
+    scene.held()
+    scene.tick(9_500, 9_600)
+    [target] = scene.sent()
+    scene.do(e.Sending(scene.now, target.client_order_id))
+    scene.do(e.CreateReplied(scene.now, target.client_order_id, Rejected("made_up", "", 400)))
+    assert scene.trade().state is TradeState.OPEN
+    scene.at(1).fill(target, 9_500, 2_000)
+    assert not scene.trade().live()
+    assert scene.trade().pnl() == 2_000 * 700 - 10_000
