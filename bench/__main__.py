@@ -23,7 +23,7 @@ def main(names: list[str]) -> None:
             line = f"  {result.name:<30}{result.median_us:>12.2f}{result.p99_us:>12.2f}{max(result.times_us):>12.2f}"
             if result.peer:
                 line += f"   {result.median_us / seen[result.peer].median_us:.2f} x {result.peer}"
-            print(line, flush=True)
+            print(line + (f"   {result.note}" if result.note else ""), flush=True)
 
 
 if __name__ == "__main__":

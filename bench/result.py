@@ -13,6 +13,7 @@ class Result:
     name: str
     times_us: list[float]
     peer: str = ""
+    note: str = ""
 
     @property
     def median_us(self) -> float:

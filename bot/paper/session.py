@@ -121,6 +121,11 @@ class Session:
         """A frame that goes out after the next one (fault)."""
         self._late_until = 0.0
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return self._queued
+
     def run(self) -> None:
         """Serve the connection until it ends."""
         writer = gevent.spawn(self._write)

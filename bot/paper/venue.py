@@ -28,8 +28,10 @@ TIERS = {
     "paragon": ((2400, 2400), (2400, 4800)),
     "prime": ((4800, 4800), (4800, 9600)),
     "prestige": ((12000, 12000), (9600, 19200)),
+    "unlimited": ((10**9, 10**9), (10**9, 10**9)),
 }
-"""(read refill, capacity), (write refill, capacity) in tokens (kalshi-api.md section 7.1, after +20 %)."""
+"""(read refill, capacity), (write refill, capacity) in tokens (kalshi-api.md section 7.1, after +20 %);
+`unlimited` is ours, for measurements."""
 
 
 class Life(Protocol):

@@ -8,6 +8,7 @@ decides what is listed when, and drives the engine.
 import math
 from collections import Counter
 from collections.abc import Callable
+from itertools import islice
 from random import Random
 from typing import NamedTuple
 
@@ -117,6 +118,7 @@ class World:
         self.rate = rate or usual.rate
         self.activity = activity
         self._made, self._since_ms = 0, 0
+        self._step_ms = min(1_000, STEP_MS * -(-self.games // 250))
         self.now = State()
         self.rng = Random(seed)
         self.odds = Bookmakers(seed, speed, lambda: self.now.contests)
@@ -126,8 +128,9 @@ class World:
             engine.add_series(series)
         for target in listing.targets():
             engine.add_target(target)
-        while len(self._on(lambda c: c.league != "")) < self.games:
-            self._list_game(engine, now_ms, old=True)
+        while (lacking := self.games - len(self._on(lambda c: c.league != ""))) > 0:
+            for _ in range(lacking):
+                self._list_game(engine, now_ms, old=True)
         self._keep_listed(engine, now_ms)
 
     def advance(self, engine: Engine, now_ms: int) -> None:
@@ -135,7 +138,7 @@ class World:
         for contest in self.now.contests:
             if contest.next_ms <= now_ms:
                 self._step(contest, engine, now_ms)
-                contest.next_ms = now_ms + STEP_MS
+                contest.next_ms = now_ms + self._step_ms
         for contest in [c for c in self.now.contests if c.stage == "determined"]:
             self.now.contests.remove(contest)
             tickers = [outcome.ticker for outcome in contest.outcomes]
@@ -305,8 +308,11 @@ class World:
     def _list_game(self, engine: Engine, now_ms: int, *, old: bool) -> None:
         """List a game ahead of its start, or (`old`, when the world begins) one at any point of its life."""
         rng = self.rng
-        idle = [(league, free) for league in LEAGUES if len(free := self._idle(league)) > len(league.teams) // 3]
-        league, free = rng.choices(idle, [self._lacking(league) for league, _ in idle])[0]
+        busy = Counter(name for contest in self.now.contests for name in (contest.home, contest.away))
+        idle = [(league, free) for league in LEAGUES if len(free := self._idle(league, busy)) > len(league.teams) // 3]
+        on = Counter(contest.league for contest in self.now.contests if contest.stage == "live")
+        lacking = [max(0.05, league.share * self.games - on[league.name]) for league, _ in idle]
+        league, free = rng.choices(idle, lacking)[0]
         nominal = round(league.minutes * MINUTE_MS / self.speed)
         steered = self._favourites(now_ms) < WANTED
         if old and not steered:
@@ -377,7 +383,7 @@ class World:
         contest = Contest(listed.event.event_ticker, path, outcomes, nominal_end_ms)
         contest.shuffles, contest.takes = pace
         contest.stepped_ms = now_ms
-        contest.next_ms = now_ms + self.rng.randrange(STEP_MS)
+        contest.next_ms = now_ms + self.rng.randrange(self._step_ms)
         path.move(now_ms, self.rng)
         self.now.contests.append(contest)
         today = listing.eastern(now_ms).strftime("%y%m%d")
@@ -387,14 +393,8 @@ class World:
         self.now.used.add(contest.event_ticker)
         return contest
 
-    def _lacking(self, league: League) -> float:
-        """How many games the league is short of its share of the programme; never nothing."""
-        on = len(self._on(lambda c: c.league == league.name))
-        return max(0.05, league.share * self.games - on)
-
-    def _idle(self, league: League) -> list[Team]:
+    def _idle(self, league: League, busy: Counter[str]) -> list[Team]:
         """The teams that may play one more game."""
-        busy = Counter(name for c in self.now.contests if c.league == league.name for name in (c.home, c.away))
         return [team for team in league.teams if busy[team.name] < -(-self.games // TEAMS_FOR)]
 
     def _pair(self, league: League, free: list[Team], start_ms: int) -> tuple[Team, Team, str]:
@@ -407,13 +407,17 @@ class World:
                     return home, away, ticker
 
     def _favourites(self, now_ms: int) -> int:
-        """Markets with a favourite on offer for another minute of the world's time."""
+        """Markets with a favourite on offer for another minute of the world's time, as far as they are wanted."""
         low, high = FAVOURITE
-        return sum(
-            low <= max(contest.chances(now_ms)) <= high
-            for contest in self._on(lambda c: c.league != "")
-            if contest.nominal_end_ms - now_ms > self._ms(60)
+        found = (
+            contest
+            for contest in self.now.contests
+            if contest.league
+            and contest.stage == "live"
+            and contest.nominal_end_ms - now_ms > self._ms(60)
+            and low <= max(contest.chances(now_ms)) <= high
         )
+        return sum(1 for _ in islice(found, WANTED))
 
     def _on(self, wanted: Callable[[Contest], bool]) -> list[Contest]:
         return [contest for contest in self.now.contests if contest.stage == "live" and wanted(contest)]
