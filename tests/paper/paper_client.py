@@ -13,6 +13,7 @@ import requests
 import websocket
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
+from wire_schema import SCHEMA, check_frame, check_reply
 
 ROOT = Path(__file__).parents[2]
 STILL = Path(__file__).with_name("still_exchange.py")
@@ -52,7 +53,9 @@ class Exchange:
         """A signed call of a path below /trade-api/v2."""
         url = self.ready["rest"] + path
         headers = self.headers(method, "/trade-api/v2" + path.partition("?")[0], **options)
-        return self.session.request(method, url, json=body, headers=headers, timeout=10)
+        answer = self.session.request(method, url, json=body, headers=headers, timeout=10)
+        check_reply(method, path.partition("?")[0], answer.status_code, answer.text)
+        return answer
 
     def get(self, path: str, **query: Any) -> Any:
         tail = "&".join(f"{name}={value}" for name, value in query.items())
@@ -108,7 +111,10 @@ class Socket:
         return self._id
 
     def next(self) -> Any:
-        return json.loads(self.ws.recv())
+        frame = json.loads(self.ws.recv())
+        if SCHEMA.exists():
+            check_frame(frame)
+        return frame
 
     def until(self, kind: str) -> Any:
         while (frame := self.next())["type"] != kind:

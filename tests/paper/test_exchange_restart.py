@@ -137,7 +137,12 @@ def test_the_demo_world_lives_and_goes_on_after_a_kill(start: Callable[..., Exch
     first = start(*command)
     open_markets = first.get("/markets", status="open", limit=1000)["markets"]
     assert len(open_markets) >= 20
-    quoted = [m for m in open_markets if m["yes_ask_size_fp"] != "0.00" and m["yes_ask_dollars"] < "0.9500"]
+
+    def offered() -> list[Any]:
+        found = first.get("/markets", status="open", limit=1000)["markets"]
+        return [m for m in found if m["yes_ask_size_fp"] != "0.00" and m["yes_ask_dollars"] < "0.9500"]
+
+    quoted = until(offered)
     bought = first.order(
         quoted[0]["ticker"], "bid", "0.9900", "3.00", time_in_force="immediate_or_cancel", client_order_id="a"
     )
