@@ -149,20 +149,27 @@ def _settle(turn: Turn, settlement: Settlement) -> None:
 
 
 def _compare(turn: Turn, event: AccountRead) -> None:
-    """Differences count when they outlast read lag; while our own news is fresh nothing is concluded."""
+    """Differences count when they outlast read lag; while our own news is fresh nothing is concluded.
+
+    An order whose outcome is open hides its market and the cash. One that rests hides nothing, except that the
+    balance may or may not have what it binds taken off (kalshi-api.md 4.8).
+    """
     state = turn.state
     fresh = [b for b in state.fill_ids.values() if b >= event.started_ms - LAG_MS]
     paid = [s for s in state.settlement_ids.values() if s >= event.started_ms - LAG_MS]
-    if fresh or paid or any(o.outstanding() for o in state.orders.values()):
+    if fresh or paid:
         return
+    unclear = {o.ticker for o in state.orders.values() if o.outstanding() and not o.rests()}
     theirs = {p.ticker: p.count for p in event.positions if p.count}
     ours = {t: p.count for t, p in state.positions.items() if p.count}
     known = {x.key for x in state.findings.values() if x.kind == "position"}
     suspected = {k.removeprefix("position:") for k in state.suspects if k.startswith("position:")}
-    for ticker in sorted(theirs.keys() | ours.keys() | known | suspected):
+    for ticker in sorted((theirs.keys() | ours.keys() | known | suspected) - unclear):
         _check(turn, event, "position", ticker, ours.get(ticker, 0), theirs.get(ticker, 0))
     assert state.cash is not None
-    _check(turn, event, "cash", "account", state.cash, event.balance)
+    bound = sum(o.reserved() for o in state.orders.values())
+    if not unclear and not state.cash - bound <= event.balance < state.cash:
+        _check(turn, event, "cash", "account", state.cash, event.balance)
 
 
 def _check(turn: Turn, event: AccountRead, kind: str, key: str, ours: int, theirs: int) -> None:

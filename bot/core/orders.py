@@ -96,6 +96,10 @@ class Order(msgspec.Struct):
     def live(self) -> bool:
         return self.state in LIVE
 
+    def rests(self) -> bool:
+        """Known to be in the book, with every fill reported so far booked."""
+        return self.state in (OrderState.RESTING, OrderState.PARTLY_FILLED) and self.booked >= self.filled
+
     def outstanding(self) -> Count:
         """Contracts that may still change the position: unfilled while live, and reported fills not yet booked."""
         if self.live():
