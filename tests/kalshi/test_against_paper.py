@@ -201,7 +201,7 @@ name = next(t for t, q in data.snapshot().quotes.items() if q.bid and q.ask and 
 followed = sorted(data.snapshot().markets)[:20]
 data.follow(frozenset(followed) | {name}, ())
 reader = gevent.spawn(data.run)
-until(lambda: data.health().gaps >= 8, 60)
+until(lambda: data.health().gaps >= 3, 60)
 until(lambda: data.health().live_books >= 20, 60)
 agree = 0
 for _ in range(100):

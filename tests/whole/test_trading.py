@@ -1,5 +1,6 @@
 """The whole program on the paper exchange: it trades, its books equal the exchange's ledger, it survives SIGKILL."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,8 +45,12 @@ def test_it_enters_protects_and_leaves_and_its_books_equal_the_ledger(program: P
 
 @pytest.mark.timeout(300)
 def test_after_sigkill_the_position_is_armed_before_anything_is_sent(program: Program) -> None:
-    program.start().configure(strategy=QUICK)
+    """Trades that stay open (no target, far stop), durable for a second, so that the kill finds them held."""
+    stay = {"target_distance": "0.0000", "time_exit": 0, "stop_distance": "0.5000", "min_to_end": 45}
+    program.start().configure(strategy=QUICK | stay)
     program.until(lambda: program.lines("protected"), 60, "no protected position")
+    time.sleep(1)
+    held = {p["ticker"]: (p["stop"], p["target"]) for p in program.items("positions")}
     program.kill()
     log_before = len(program.log.read_text().splitlines())
     program.start()
@@ -53,6 +58,12 @@ def test_after_sigkill_the_position_is_armed_before_anything_is_sent(program: Pr
     armed = next(i for i, line in enumerate(later) if " armed " in line)
     sent = [i for i, line in enumerate(later) if "ORDER" in line]
     assert not sent or armed < sent[0]
+    kept = {p["ticker"]: (p["stop"], p["target"]) for p in program.items("positions")}
+    assert (
+        held
+        and kept.items() >= {t: plan for t, plan in held.items() if t in kept}.items()
+        and kept.keys() & held.keys()
+    )
     program.settle_down()
     assert_books_equal(program)
 
