@@ -1,6 +1,6 @@
 """WebSocket messages of Kalshi as typed frames, and their conversion into the core's types (kalshi-api.md section 6).
 
-`decode` is one typed pass over the bytes. Frames that carry no news for this program (event_lifecycle ...) are known
+`decode` is one typed pass over the bytes. Frames that carry no news for this program (event_lifecycle) are known
 by name only; a type or an enum value that is not known raises WireError, so that a change of the wire is noticed.
 """
 
@@ -136,16 +136,26 @@ class MarketLifecycle(_Frame, tag="market_lifecycle_v2", kw_only=True):
     msg: _LifecycleMsg
 
 
+class _TradeMsg(msgspec.Struct, gc=False):
+    market_ticker: str
+
+
 class Trade(_Frame, tag="trade", kw_only=True):
-    pass
+    msg: _TradeMsg
 
 
 class EventLifecycle(_Frame, tag="event_lifecycle", kw_only=True):
     pass
 
 
+class _FeeMsg(msgspec.Struct, gc=False):
+    event_ticker: str
+    fee_type_override: str | None = None
+    fee_multiplier_override: float | None = None
+
+
 class EventFeeUpdate(_Frame, tag="event_fee_update", kw_only=True):
-    pass
+    msg: _FeeMsg
 
 
 class _SubscribedMsg(msgspec.Struct, gc=False):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
+import msgspec
 import requests
 from requests.adapters import HTTPAdapter
 
@@ -13,6 +14,8 @@ from bot.core.book import Level
 from bot.core.units import Money
 from bot.core.venue import Market, Quote, Settlement, VenueFill, VenueOrder, VenuePosition
 from bot.kalshi import wire
+from bot.kalshi.canary import Canary
+from bot.kalshi.read_budget import ReadBudget
 from bot.kalshi.sign import Signer
 
 Kind = Literal["connection", "timeout", "rate_limited", "server", "auth", "not_found", "refused", "body", "cursor_loop"]
@@ -21,6 +24,9 @@ RETRIES = 3
 _PATIENT: frozenset[Kind] = frozenset({"connection", "timeout", "rate_limited", "server"})
 _SERIES_SECONDS = 3600
 _BOOKS_A_CALL = 100
+_SMALLEST_TIER = (200.0, 200.0)
+_PATIENT_PATHS = ("/events", "/series", "/milestones")
+"""Discovery reads these; everything else is about money at risk and goes before it."""
 
 
 class ReadFailed(Exception):
@@ -37,6 +43,8 @@ class ReadFailed(Exception):
 class _Page(Protocol):
     cursor: str | None
 
+
+_read_event = wire.reader(wire.WireEvent)
 
 P = TypeVar("P", bound=_Page)
 R = TypeVar("R")
@@ -55,7 +63,11 @@ class KalshiReads:
         clock_ns: Callable[[], int] = time.time_ns,
         log: Callable[[str], None] = lambda line: None,
         sleep: Callable[[float], None] = time.sleep,
+        canary: Canary | None = None,
     ) -> None:
+        self.budget = ReadBudget(*_SMALLEST_TIER)
+        """Replaced by the account's own once that is read."""
+        self.canary = canary or Canary(log)
         parts = urlsplit(base_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._prefix = parts.path.rstrip("/")
@@ -132,11 +144,8 @@ class KalshiReads:
             pages = self._pages("/events", params, wire.EventsPage, lambda p: p.events)
             received_ns = self._clock_ns()
             starts = wire.game_starts(m for page in pages for m in page.milestones or ())
-            events = [e for page in pages for e in page.events if not category or e.category == category]
-            for event in events:
-                start_ms = starts.get(event.event_ticker)
-                open_ones = [m for m in event.markets or () if m.status == "active"]
-                listed += self._joined("/events", open_ones, event, start_ms, received_ns)
+            for raw in (raw for page in pages for raw in page.events):
+                listed += self._understood(raw, starts, category, received_ns)
         return listed
 
     def market(self, ticker: str) -> tuple[Market, Quote]:
@@ -174,6 +183,24 @@ class KalshiReads:
 
     def close(self) -> None:
         self._session.close()
+
+    def _understood(
+        self, raw: msgspec.Raw, starts: dict[str, int], category: str, received_ns: int
+    ) -> list[tuple[Market, Quote]]:
+        """The open markets of one event of a listing; none when it is not understood, and the canary says so."""
+        try:
+            event = _read_event(bytes(raw))
+            if category and event.category != category:
+                return []
+            series = self.series(event.series_ticker)
+            return [
+                (wire.market(m, event, series, starts.get(event.event_ticker)), wire.market_quote(m, received_ns))
+                for m in event.markets or ()
+                if m.status == "active"
+            ]
+        except wire.WireError as error:
+            self.canary.saw("GET /events", error, bytes(raw))
+            return []
 
     def _refresh_series(self, named: bool, category: str) -> None:
         """Once an hour: forget what is known of series and events, and read the series' list unless a few are named."""
@@ -233,11 +260,16 @@ class KalshiReads:
         """One GET, with at most three retries of what may pass by itself, each freshly signed."""
         attempt = 0
         while True:
+            wait_s = self.budget.take(self._clock_ns(), patient=path.startswith(_PATIENT_PATHS))
+            if wait_s:
+                self._sleep(wait_s)
             started_ns = time.monotonic_ns()
             try:
                 status, reply = self._attempt(path, params, read, accept)
             except ReadFailed as failure:
                 self._log(f"GET {path} {_took_ms(started_ns)} ms failed: {failure}")
+                if failure.kind == "rate_limited":
+                    self.budget.exhausted(self._clock_ns())
                 if failure.kind not in _PATIENT or attempt == RETRIES:
                     raise
                 self._sleep(0.25 * 2**attempt * random.uniform(0.5, 1.0))
@@ -266,13 +298,21 @@ class KalshiReads:
         except wire.WireError as error:
             if answer.status_code >= 500:
                 raise _failure(answer.status_code, answer.content) from None
+            self.canary.saw(f"GET {_shape(path)}", error, answer.content)
             raise ReadFailed("body", answer.status_code, message=f"GET {path}: {error}") from None
 
     def _convert(self, path: str, convert: Callable[[Any], R], items: Iterable[Any]) -> list[R]:
         try:
             return [convert(item) for item in items]
         except wire.WireError as error:
+            self.canary.saw(f"GET {_shape(path)}", error)
             raise ReadFailed("body", message=f"GET {path}: {error}") from None
+
+
+def _shape(path: str) -> str:
+    """A path without the ticker in it, so that kinds of trouble are counted, not markets."""
+    head, _, last = path.rpartition("/")
+    return f"{head}/..." if last.isupper() or "-" in last else path
 
 
 def _took_ms(started_ns: int) -> int:

@@ -15,6 +15,7 @@ import msgspec
 from websocket import ABNF, WebSocket, WebSocketException
 
 from bot.kalshi import framing
+from bot.kalshi.canary import Canary
 from bot.kalshi.frames import Control, Data, Error, OrderbookDelta, OrderbookSnapshot, Ticker, decode
 from bot.kalshi.sign import Signer
 from bot.kalshi.subscriptions import Command, Subscriptions
@@ -80,8 +81,13 @@ class Stream:
         first_delay_s: float = FIRST_DELAY_S,
         longest_delay_s: float = LONGEST_DELAY_S,
         connect_timeout: float = 5.0,
+        canary: Canary | None = None,
+        tap: Callable[[Data, bytes, int], None] | None = None,
     ) -> None:
+        """`tap` hears each data frame that was understood, with its bytes as they came and when."""
         self.stats = StreamStats()
+        self.canary = canary or Canary(log)
+        self._tap = tap
         self._url = url
         self._path = urlsplit(url).path
         self._signer = signer
@@ -113,6 +119,11 @@ class Stream:
     def resync(self, tickers: frozenset[str]) -> None:
         """Ask for new snapshots of these books."""
         self.stats.resyncs += 1
+        self._subscriptions.resync(tickers)
+        self._send_commands()
+
+    def snapshots(self, tickers: frozenset[str]) -> None:
+        """Ask for the present state of these books once more; nothing is wrong with them."""
         self._subscriptions.resync(tickers)
         self._send_commands()
 
@@ -225,6 +236,8 @@ class Stream:
             self._subscriptions.snapshot_arrived(frame.msg.market_ticker)
         if sent_ms:
             stats.lag_ms = received_ns // 1_000_000 - sent_ms
+        if self._tap is not None:
+            self._tap(frame, payload, received_ns)
         try:
             listener.frame(frame, received_ns)
         except WireError as error:
@@ -251,8 +264,7 @@ class Stream:
 
     def _bad(self, payload: bytes, error: WireError) -> None:
         self.stats.bad_frames += 1
-        if self.stats.bad_frames <= 20:
-            self._log(f"WebSocket frame not understood ({error}): {payload[:200].decode('utf-8', 'replace')}")
+        self.canary.saw("WebSocket", error, payload)
 
     def _control(self, opcode: int, payload: bytes) -> None:
         if opcode == framing.PING:

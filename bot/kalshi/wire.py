@@ -151,10 +151,13 @@ def grid(ranges: Iterable[WireRange]) -> PriceGrid:
     return PriceGrid(tuple(Band(*band) for band in bands))
 
 
+Status = Literal["initialized", "inactive", "active", "closed", "determined", "disputed", "amended", "finalized"]
+
+
 class WireMarket(msgspec.Struct):
     ticker: str
     event_ticker: str
-    status: str
+    status: Status
     open_time: datetime
     close_time: datetime
     price_ranges: list[WireRange]
@@ -195,7 +198,9 @@ class WireSeries(msgspec.Struct):
 
 
 class EventsPage(msgspec.Struct):
-    events: list[WireEvent]
+    """Events are read one by one: one that is not understood must not hide the others."""
+
+    events: list[msgspec.Raw]
     milestones: list[WireMilestone] | None = None
     cursor: str | None = None
 

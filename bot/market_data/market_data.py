@@ -18,14 +18,17 @@ from bot.kalshi.rest import KalshiReads, ReadFailed
 from bot.kalshi.stream import Stream
 from bot.kalshi.subscriptions import BOOKS
 from bot.market_data.books import Books
+from bot.market_data.match_times import MatchTimes
+from bot.market_data.recorder import Recorder
 from bot.market_data.snapshot import Health, Snapshot
 
 PRIVATE_CHANNELS = ("fill", "user_orders", "market_positions")
 LIFECYCLE = "market_lifecycle_v2"
 TICKER = "ticker"
+TRADE = "trade"
 
-_UNCONNECTED_S = 2.0
-"""Age at which held markets are read while there is no stream."""
+REFRESHED = 300
+"""Most quotes that are read before one strategy pass: three calls (kalshi-api.md 4.5)."""
 
 _CACHED_NS = 20_000_000_000
 """A REST answer may come from a cache and be 15 s old (kalshi-api.md 1.1); a difference to a livelier book is that."""
@@ -51,9 +54,11 @@ class MarketData:
         series: Sequence[str] = (),
         category: str = "",
         candidate_books: int = 20,
+        recorder: Recorder | None = None,
     ) -> None:
         """`stale_s` is WEBSOCKET_PRICE_CACHE_STALE_SECS; `series` / `category` limit discovery; the first
-        `candidate_books` candidates get a whole order book, as held markets do."""
+        `candidate_books` candidates get a whole order book, as held markets do. `recorder` keeps held markets' frames
+        (it must also be the stream's tap)."""
         self._reads = reads
         self._stream = stream
         self._on_tick = on_tick
@@ -65,6 +70,8 @@ class MarketData:
         self._series = series
         self._category = category
         self._candidate_books = candidate_books
+        self._recorder = recorder
+        self._match_times = MatchTimes()
         self._books = Books()
         self._markets: dict[str, Market] = {}
         self._quotes: dict[str, Quote] = {}
@@ -79,6 +86,7 @@ class MarketData:
         self._followed: frozenset[str] = frozenset()
         self._load_prices = False
         self._confirming = False
+        self._discovering = False
         self._discovered_ns = 0
         self._snapshot: Snapshot | None = None
         for channel in (*PRIVATE_CHANNELS, LIFECYCLE):
@@ -99,12 +107,49 @@ class MarketData:
         self._books.keep(books)
         self._stream.want(BOOKS, books)
         self._stream.want(TICKER, self._followed)
+        self._stream.want(TRADE, held)
+        if self._recorder is not None:
+            self._recorder.keep(held)
 
     def discover(self) -> None:
         """Read every open market, and held ones that are no longer open. ReadFailed leaves what is known as it is.
 
-        A held market that cannot be read (archived, say) stays as it was known.
+        A held market that cannot be read (archived, say) stays as it was known. One at a time: a call while another
+        reads returns at once.
         """
+        if self._discovering:
+            return
+        self._discovering = True
+        try:
+            self._discover()
+        finally:
+            self._discovering = False
+
+    def refresh(self, max_age_ms: int) -> None:
+        """Before a strategy pass: read what is older than this, as far as the budget goes; followed markets first.
+
+        What cannot be read stays as old as it is, and its age says so.
+        """
+        now_ns, limit_ns = self._clock_ns(), max_age_ms * 1_000_000
+        if now_ns - self._discovered_ns > limit_ns:
+            try:
+                self.discover()
+            except ReadFailed as failure:
+                self._log(f"no discovery before the pass: {failure}")
+        old = [
+            ticker
+            for ticker, market in self._markets.items()
+            if market.status == "active" and now_ns - self._confirmed_ns.get(ticker, 0) > limit_ns
+        ]
+        old.sort(key=lambda ticker: ticker not in self._followed)
+        if old:
+            self._read_books(old[:REFRESHED])
+
+    def read_market(self, ticker: str) -> Market:
+        """The facts of a market that discovery may not know (settled, say). ReadFailed when it cannot be read."""
+        return self._markets.get(ticker) or self._reads.market(ticker)[0]
+
+    def _discover(self) -> None:
         started_ns = self._clock_ns()
         listed = self._reads.open_markets(self._series, self._category)
         found = {market.ticker: (market, quote) for market, quote in listed}
@@ -117,43 +162,50 @@ class MarketData:
         kept = {ticker: market for ticker, market in known.items() if ticker in self._held}
         self._told_ns = {t: ns for t, ns in self._told_ns.items() if started_ns - ns < _CACHED_NS}
         told = {t: known[t] for t in self._told_ns if t in found and t in known}
-        self._markets = kept | {ticker: market for ticker, (market, _) in found.items()} | told
+        self._match_times.learn(market for market, _ in found.values())
+        self._match_times.forget(started_ns // 1_000_000)
+        joined = self._match_times.joined
+        self._markets = kept | {ticker: joined(market) for ticker, (market, _) in found.items()} | told
         self._quotes = {t: quote for t, quote in self._quotes.items() if t in self._markets or t in self._held}
         self._confirmed_ns = {t: ns for t, ns in self._confirmed_ns.items() if t in self._quotes}
         self._discovered_ns = self._clock_ns()
         self._snapshot = None
         for _, quote in found.values():
             self._read_quote(quote, started_ns)
-        new, gone = len(self._markets.keys() - known.keys()), len(known.keys() - self._markets.keys())
-        self._log(f"{len(self._markets)} markets, {new} new, {gone} gone")
+        self._tell_changes(known)
 
     def confirm_stale(self, now_ns: int) -> None:
         """Read by REST the held markets that have been silent too long, and everybody after a connect. Call every 2 s.
 
-        A read that fails is tried again by the next call.
+        Without a stream every held market is read by every call. A read that fails is tried again by the next one.
         """
         if crossed := self._books.crossed_too_long(now_ns):
             self._resync(crossed, "crossed")
-        limit_ns = self._stale_ns if self._stream.connected else min(self._stale_ns, int(_UNCONNECTED_S * 1e9))
-        due = {
-            ticker
-            for ticker in self._held
-            if now_ns - max(self._confirmed_ns.get(ticker, 0), self._asked_ns.get(ticker, 0)) > limit_ns
-        }
+        if self._recorder is not None and (lacking := self._recorder.without_book()):
+            self._stream.snapshots(lacking)
+        due = set(self._held)
+        if self._stream.connected:
+            last = {t: max(self._confirmed_ns.get(t, 0), self._asked_ns.get(t, 0)) for t in due}
+            due = {ticker for ticker, at_ns in last.items() if now_ns - at_ns > self._stale_ns}
         if self._load_prices:
             due |= {t for t in self._followed if not self._books.live(t)}
-        if self._confirming or not (due or self._load_prices):
-            return
+        if due and self._read_books(sorted(due)):
+            self._load_prices = False
+            self._asked_ns = dict.fromkeys(due, now_ns)
+
+    def _read_books(self, tickers: list[str]) -> bool:
+        """Read the tops of these books now; False when that failed, or another such reading is under way."""
+        if self._confirming:
+            return False
         self._confirming = True
         try:
             started_ns = self._clock_ns()
-            books = self._reads.orderbooks(sorted(due))
-            self._load_prices = False
-            self._asked_ns = dict.fromkeys(due, now_ns)
-            for ticker, (bids, asks) in books.items():
+            for ticker, (bids, asks) in self._reads.orderbooks(tickers).items():
                 self._read_book(ticker, bids, asks, started_ns)
+            return True
         except ReadFailed as failure:
-            self._log(f"prices of {len(due)} markets could not be confirmed: {failure}")
+            self._log(f"prices of {len(tickers)} markets could not be confirmed: {failure}")
+            return False
         finally:
             self._confirming = False
 
@@ -167,6 +219,8 @@ class MarketData:
                 quotes=MappingProxyType(dict(self._quotes)),
                 confirmed_ns=MappingProxyType(dict(self._confirmed_ns)),
                 connected=self._stream.connected,
+                discovered_ns=self._discovered_ns,
+                match_times=MappingProxyType(self._match_times.known),
             )
         return current
 
@@ -244,6 +298,8 @@ class MarketData:
             self._on_account(frames.position(frame))
         elif isinstance(frame, frames.MarketLifecycle):
             self._lifecycle(frame, received_ns)
+        elif isinstance(frame, frames.EventFeeUpdate):
+            self._fees(frame.msg.event_ticker, frame.msg.fee_type_override, frame.msg.fee_multiplier_override)
 
     def _ticker(self, quote: Quote) -> None:
         """A live book outranks the ticker, which may be behind it, unless it stands still under doubt for too long."""
@@ -327,6 +383,26 @@ class MarketData:
         self._log(f"order book {why}, asked for anew: {' '.join(sorted(tickers))}")
         self._books.invalidate(tickers)
         self._stream.resync(tickers)
+
+    def _tell_changes(self, known: dict[str, Market]) -> None:
+        """Log what a discovery found: markets that came and went, and each that changed its status."""
+        new, gone = self._markets.keys() - known.keys(), known.keys() - self._markets.keys()
+        self._log(f"{len(self._markets)} markets, {len(new)} new, {len(gone)} gone")
+        for ticker in sorted(self._markets.keys() & known.keys()):
+            before, after = known[ticker], self._markets[ticker]
+            if (before.status, before.close_ms, before.grid) != (after.status, after.close_ms, after.grid):
+                self._log(f"market {ticker}: {before.status}, now {after.status} {after.result}".rstrip())
+
+    def _fees(self, event_ticker: str, fee_type: str | None, multiplier: float | None) -> None:
+        """Fees of an event changed; what falls back to those of the series is read by the next discovery."""
+        for market in [m for m in self._markets.values() if m.event_ticker == event_ticker]:
+            changed = msgspec.structs.replace(
+                market,
+                fee_type=fee_type or market.fee_type,
+                fee_multiplier=market.fee_multiplier if multiplier is None else multiplier,
+            )
+            self._markets = self._markets | {market.ticker: changed}
+        self._snapshot = None
 
     def _lifecycle(self, frame: frames.MarketLifecycle, received_ns: int) -> None:
         msg = frame.msg

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from bot.core.venue import Market, Quote
+from bot.market_data.match_times import MatchTime
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -16,6 +17,14 @@ class Snapshot(msgspec.Struct, frozen=True):
     confirmed_ns: Mapping[str, int]
     """When each quote was last known to be so: its last message, or the last read that agreed."""
     connected: bool
+    discovered_ns: int
+    """Last complete discovery; 0 before the first."""
+    match_times: Mapping[str, MatchTime]
+    """Event ticker -> scheduled start of its game."""
+
+    def facts_age_ms(self, now_ns: int) -> int:
+        """Since the markets themselves (status, close, fees, grid) were last listed completely."""
+        return max(0, (now_ns - self.discovered_ns) // 1_000_000)
 
     def age_ms(self, ticker: str, now_ns: int) -> int | None:
         """Age of a market's quote; None when there is none."""

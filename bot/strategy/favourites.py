@@ -8,8 +8,9 @@ from bot.core.config import Param
 from bot.core.events import Proposal
 from bot.core.fees import fee
 from bot.core.trades import ExitPlan
-from bot.core.units import CONTRACT, ONE, Count, Price, format_count, format_price
-from bot.core.venue import Quote, Side
+from bot.core.units import CONTRACT, ONE, Count, Price
+from bot.core.venue import Side
+from bot.strategy import filters
 from bot.strategy.contract import Sight, Skip
 
 PARAMS: tuple[Param, ...] = (
@@ -22,6 +23,7 @@ PARAMS: tuple[Param, ...] = (
     Param("min_volume", "count", 0, 0, 1_000_000_000, "contracts traded in the last 24 hours"),
     Param("min_to_end", "seconds", 60, 5, 86_400, "time to the estimated end: at least"),
     Param("max_to_end", "seconds", 14_400, 60, 2_592_000, "time to the estimated end: at most"),
+    Param("max_since_start", "seconds", 21_600, 60, 315_360_000, "a game's start lies at most this long back"),
     Param("order_cost", "money", 20_000_000, 1_000_000, 10_000_000_000, "what one entry should cost"),
     Param("stop_distance", "price", 800, 100, 5_000, "stop this far below the entry price"),
     Param("target_distance", "price", 400, 0, 5_000, "target this far above the entry price; 0 holds to the end"),
@@ -37,30 +39,22 @@ class Favourites:
 
     def decide(self, sight: Sight, values: dict[str, int]) -> Proposal | Skip:
         """The first filter that fails is the reason; a market that passes all becomes a proposal."""
-        market, quote = sight.market, sight.quote
-        if market.status != "active":
-            return Skip("not_active", f"the market is {market.status}")
-        if quote is None or quote.bid is None or quote.ask is None:
-            return Skip("no_quote", "one side of the book is empty or not known")
-        side: Side = "bid" if quote.bid + quote.ask >= ONE else "ask"
-        bid, ask, bid_size, ask_size = _favoured(quote, side)
-        to_end = (market.end_ms - sight.now_ms) // 1000
-        shown = f"{'YES' if side == 'bid' else 'NO'} {format_price(bid)}/{format_price(ask)}, {to_end} s to the end"
-        if bid + ask <= 2 * values["min_probability"]:
-            return Skip("not_favoured", f"{shown}: not above {format_price(values['min_probability'])}")
-        if ask > values["max_price"]:
-            return Skip("too_dear", f"{shown}: over {format_price(values['max_price'])}")
-        if ask - bid > values["max_spread"]:
-            return Skip("wide_spread", f"{shown}: spread over {format_price(values['max_spread'])}")
-        if min(bid_size, ask_size) < values["min_size"]:
-            return Skip("thin", f"{shown}: {format_count(bid_size)} wanted, {format_count(ask_size)} on offer")
-        if market.volume_24h < values["min_volume"]:
-            return Skip("quiet", f"{shown}: {format_count(market.volume_24h)} traded in a day")
-        if to_end < values["min_to_end"]:
-            return Skip("too_late", f"{shown}: less than {values['min_to_end']} s")
-        if to_end > values["max_to_end"]:
-            return Skip("too_early", f"{shown}: more than {values['max_to_end']} s")
-        return self._propose(sight, values, side, ask, ask_size, shown)
+        wanted = (
+            filters.active,
+            filters.two_sided,
+            filters.probability(values["min_probability"]),
+            filters.dear(values["max_price"]),
+            filters.spread(values["max_spread"]),
+            filters.liquidity(values["min_size"], values["min_volume"]),
+            filters.time_to_end(values["min_to_end"], values["max_to_end"]),
+            filters.game_time(values["max_since_start"]),
+        )
+        skip = filters.first(sight, wanted)
+        held = filters.favoured(sight.quote)
+        if skip is not None or held is None:
+            return skip or Skip("no_quote", "one side of the book is empty or not known")
+        shown = f"{held}, {filters.to_end_s(sight)} s to the end"
+        return self._propose(sight, values, held.side, held.ask, held.ask_size, shown)
 
     def _propose(
         self, sight: Sight, values: dict[str, int], side: Side, ask: int, offered: int, shown: str
@@ -84,14 +78,6 @@ class Favourites:
         return Proposal(
             self.name, market, side, limit, Count(count), "immediate_or_cancel", plan, f"favourite {shown}{fair}"
         )
-
-
-def _favoured(quote: Quote, side: Side) -> tuple[int, int, Count, Count]:
-    """Bid, ask and their sizes in the terms of the favoured side."""
-    assert quote.bid is not None and quote.ask is not None, "decide refuses one-sided books"
-    if side == "bid":
-        return quote.bid, quote.ask, quote.bid_size, quote.ask_size
-    return ONE - quote.ask, ONE - quote.bid, quote.ask_size, quote.bid_size
 
 
 def _on_yes_scale(price: Price, side: Side) -> Price:

@@ -230,7 +230,7 @@ def test_pings_are_answered():
         connection.subscribe_all(1)
         connection.sock.sendall(connection.protocol.send(Ping(payload=b"heartbeat")))
         assert connection.event(Pong).payload == b"heartbeat"
-        connection.send({"type": "trade", "sid": 1})
+        connection.send({"type": "trade", "sid": 1, "msg": {"market_ticker": "A"}})
         connection.event(CloseConnection)
 
     with FakeExchange(script) as exchange, streaming(exchange, {"fill": None}) as (_, heard, _):

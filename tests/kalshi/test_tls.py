@@ -72,7 +72,7 @@ def server(certificate):
                     head = (
                         f"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}"
                     )
-                    trade = b'{"type":"trade","sid":1}'
+                    trade = b'{"type":"trade","sid":1,"msg":{"market_ticker":"A"}}'
                     connection.sendall(head.encode() + b"\r\n\r\n\x89\x02hi" + bytes([0x81, len(trade)]) + trade)
                     connection.recv(100)
                 else:

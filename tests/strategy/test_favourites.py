@@ -17,7 +17,7 @@ NOW = 1_795_000_000_000
 MARKET = Market(
     ticker="KXNBAGAME-26NOV21BOSDET-BOS", event_ticker="KXNBAGAME-26NOV21BOSDET", series_ticker="KXNBAGAME",
     title="Boston at Detroit", yes_title="Boston", category="Sports", status="active", open_ms=0,
-    close_ms=NOW + 10**9, end_ms=NOW + 600_000, start_ms=None, grid=CENT_GRID, fee_type="quadratic",
+    close_ms=NOW + 10**9, end_ms=NOW + 600_000, start_ms=NOW - 7_200_000, grid=CENT_GRID, fee_type="quadratic",
     fee_multiplier=1.0, exchange_index=0, exclusive=True, volume_24h=Count(1_000), result="",
 )  # fmt: skip
 
@@ -67,6 +67,8 @@ def test_yes_and_no_are_mirror_images(bid: int, ask: int) -> None:
         (8_900, 9_000, {"end_ms": NOW + 14_401_000}, "too_early"),
         (8_900, 9_000, {"status": "inactive"}, "not_active"),
         (8_900, 9_000, {"order_cost": 900_000}, "no_size"),
+        (8_900, 9_000, {"start_ms": None}, "no_start_time"),
+        (8_900, 9_000, {"start_ms": NOW - 21_601_000}, "long_started"),
     ],
 )
 def test_each_filter_gives_its_reason(bid: int | None, ask: int, changes: dict[str, Any], reason: str) -> None:
