@@ -242,7 +242,7 @@ class Matching:
             self.trip(group, now_ms)
         else:
             self.grouped(group, "matched", now_ms)
-        if group.triggered and order.status == "resting":
+        if group.triggered and order.remaining and order.status == "resting":
             self.end(order, "canceled", "", now_ms)
 
     def matched(self, group: OrderGroup, now_ms: int) -> int:
