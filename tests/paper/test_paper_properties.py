@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from random import Random
 from typing import Any
 
@@ -14,6 +15,7 @@ from bot.paper.model import Event, Market, NewOrder, Rejected, Series
 
 TICKERS = ["A-1", "A-2"]
 CASH = 20_000_000
+STEP = Decimal("0.0001")
 
 
 class Storm:
@@ -23,7 +25,9 @@ class Storm:
         self.random = Random(seed)
         self.now = 1000
         self.engine = Engine(seed)
-        self.engine.add_series(Series("S", "s", "Sports", fee_multiplier=self.random.choice([1, 0.5, 0])))
+        multiplier = self.random.choice([1, 0.5, 0])
+        self.multiplier = Decimal(str(multiplier))
+        self.engine.add_series(Series("S", "s", "Sports", fee_multiplier=multiplier))
         self.engine.add_event(Event("A", "S", "t", "s"))
         for ticker in TICKERS:
             ranges = self.random.choice([[(0, 10_000, 100)], [(0, 1000, 10), (1000, 9000, 100), (9000, 10_000, 10)]])
@@ -127,6 +131,52 @@ def check_account(account: Account) -> None:
         assert order.status != "resting" or order.filled + order.remaining == order.initial
 
 
+RATES = {True: Decimal("0.07"), False: Decimal("0.0175")}
+
+
+def check_fees(account: Account, multiplier: Decimal) -> int:
+    """Every fill's fee by kalshi-api.md section 8.2 in decimal dollars, order by order; returns the rebates seen."""
+    held: dict[str, int] = {}
+    lost: dict[str, Decimal] = {}
+    rebates = 0
+    for fill in account.fills:
+        before = held.get(fill.ticker, 0)
+        held[fill.ticker] = after = before + (fill.count if fill.side == "bid" else -fill.count)
+        price, count = Decimal(fill.price) / 10_000, Decimal(fill.count) / 100
+        down = Decimal(max(0, -after) - max(0, -before)) / 100
+        moved = -(price * Decimal(after - before) / 100) - down
+        fee = (multiplier * RATES[fill.is_taker] * count * price * (1 - price)).quantize(STEP, ROUND_CEILING)
+        change = (moved - fee).quantize(STEP, ROUND_FLOOR)
+        over = lost.get(fill.order_id, Decimal(0)) + (moved - fee - change)
+        if over > Decimal("0.01") and moved - change >= Decimal("0.01"):
+            over, change, rebates = over - Decimal("0.01"), change + Decimal("0.01"), rebates + 1
+        lost[fill.order_id] = over
+        assert Decimal(fill.fee) / 1_000_000 == moved - change, fill
+    return rebates
+
+
+def check_settlement(storm: "Storm") -> None:
+    """At the end every contract is paid once: what the members win, others lose."""
+    engine, results = storm.engine, {"A-1": ("yes", 10_000), "A-2": ("scalar", 6_300)}
+    held = {user: dict(account.positions) for user, account in engine.accounts.items()}
+    counts = {user: {t: p.count for t, p in positions.items()} for user, positions in held.items()}
+    before = {user: account.cash for user, account in engine.accounts.items()}
+    for ticker, (result, value) in results.items():
+        engine.set_close(ticker, storm.now, storm.now)
+        engine.determine(ticker, result, storm.now, value)  # type: ignore[arg-type]
+    engine.advance(storm.now + 10**7)
+    for user, account in engine.accounts.items():
+        paid = 0
+        for ticker, count in counts[user].items():
+            worth = results[ticker][1]
+            due = count * worth if count > 0 else -count * (10_000 - worth)
+            paid += due - due % 10_000
+        assert account.cash - before[user] == paid
+        assert account.committed == 0 and not account.resting
+        assert all(position.count == 0 for position in account.positions.values())
+    assert all(market.status == "finalized" and market.open_interest == 0 for market in engine.markets.values())
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_money_and_contracts_are_conserved_and_books_never_cross(seed: int) -> None:
     storm = Storm(seed)
@@ -136,6 +186,9 @@ def test_money_and_contracts_are_conserved_and_books_never_cross(seed: int) -> N
             storm.check()
     storm.check()
     assert sum(len(account.fills) for account in storm.engine.accounts.values()) > 100
+    for account in storm.engine.accounts.values():
+        check_fees(account, storm.multiplier)
+    check_settlement(storm)
 
 
 @pytest.mark.prove
@@ -147,6 +200,27 @@ def test_conservation_over_long_order_flow(seed: int) -> None:
         if step % 500 == 0:
             storm.check()
     storm.check()
+    for account in storm.engine.accounts.values():
+        check_fees(account, storm.multiplier)
+    check_settlement(storm)
+
+
+def test_fractions_of_contracts_earn_rebates_over_the_fills_of_one_order() -> None:
+    """Many tiny fills of one resting order: its rounding adds up until a cent comes back."""
+    engine = Engine(1)
+    engine.add_series(Series("S", "s", "Sports"))
+    engine.add_event(Event("A", "S", "t", "s"))
+    engine.add_market(Market("A-1", "A", "t", "y", "n", 0, 10**9, 10**9, 10**9, price_ranges=[(0, 10_000, 1)]), 0)
+    account = engine.add_account("u", CASH)
+    new = NewOrder(
+        ticker="A-1", side="bid", price=3301, count=2_600, time_in_force="good_till_canceled", self_trade="maker"
+    )
+    orders.create(engine, "u", new, 1)
+    for count in [3] * 400 + [350] * 4:
+        engine.crowd_take("A-1", "ask", 3301, count, 1)
+    assert len(account.fills) == 404
+    assert check_fees(account, Decimal(1)) == 3
+    check_account(account)
 
 
 @pytest.mark.parametrize("seed", range(4))
