@@ -1,1 +1,1 @@
-"""The simulator: the real core, executor, journal and restart on a virtual clock, against the paper exchange in memory."""
+"""The simulator: real core, executor, journal and restart on a virtual clock, against the paper exchange in memory."""

@@ -56,6 +56,8 @@ class Auditor:
         self.exchange = exchange
         self.file = file
         self.books = Books()
+        self.boot = ""
+        """The program that holds the lease. Another that still runs may send exits, and nothing else."""
         self.counts: Counter[str] = Counter()
         self.steps: Counter[str] = Counter()
         """Transitions seen in facts, and what else coverage wants to know."""
@@ -71,6 +73,7 @@ class Auditor:
         self._durable_ids: dict[str, f.OrderIntended] = {}
         self._written: dict[int, f.Fact] = {}
         self._seq = 0
+        self.frozen_until = 0
         self._due: dict[str, int] = {}
         self._last_exit: dict[str, int] = {}
         self._held_since: dict[str, int] = {}
@@ -108,6 +111,7 @@ class Auditor:
         self._seq = last_seq
         self._written = {}
         self._due.clear()
+        self.boot = boot
         self.counts["boots"] += 1
         ours = {t: n for t, n in self.books.positions.items() if n}
         theirs = {t: p.count for t, p in state.positions.items() if p.count}
@@ -118,7 +122,11 @@ class Auditor:
         """Nothing is due from a dead program."""
         self.counts["stops" if how == "stopped" else "kills"] += 1
         self.trace(f"{how} {boot}")
-        self._due.clear()
+        if boot == self.boot:
+            self._due.clear()
+            self._last_exit.clear()
+            self.boot = ""
+            self.frozen_until = 0
 
     def wiped(self) -> None:
         """The disk is gone; ids that were sent stay sent, and what still rests of them is a stranger's now."""
@@ -137,6 +145,8 @@ class Auditor:
 
     def flushed(self, boot: str, last_seq: int) -> None:
         """A program closed its journal: everything is synced."""
+        if boot != self.boot:
+            return
         for seq in sorted(self._written):
             self._durable.append(self._written[seq])
         self._written = {}
@@ -149,6 +159,8 @@ class Auditor:
         if turn.defect is not None:
             raise Violation(f"defect on {type(event).__name__}: {turn.defect!r}") from turn.defect
         self.trace(f"{boot} {type(event).__name__}" if turn.facts else type(event).__name__)
+        if boot != self.boot:
+            return
         for fact in turn.facts:
             self._seq += 1
             self._written[self._seq] = fact
@@ -212,14 +224,17 @@ class Auditor:
         sent.sends += 1
         if job.purpose == "entry":
             self._entry(boot, epoch, job, sent)
-        else:
+        elif boot == self.boot:
             self._exit(job, sent)
 
     def _entry(self, boot: str, epoch: int, job: PlaceOrder, sent: Sent) -> None:
         intent, name = self._durable_ids.get(job.client_order_id), f"entry {job.client_order_id}"
         self.require(intent is not None, f"{name} leaves before its intent is durable")
         assert intent is not None
-        self.require((intent.side, intent.price, intent.count) == (job.side, job.price, job.count), f"{name} is not what was recorded")
+        self.require(
+            (intent.side, intent.price, intent.count) == (job.side, job.price, job.count),
+            f"{name} is not what was recorded",
+        )
         self.require(sent.boot == boot, f"{name} is sent again after a restart")
         self.require(sent.sends == 1, f"{name} is sent {sent.sends} times")
         self.require(self.books.mode == "RUNNING", f"{name} is sent while {self.books.mode}")
@@ -264,7 +279,7 @@ class Auditor:
     def priced(self, boot: str, quote: Quote) -> None:
         """The program is about to hear this price: is a stop due by it?"""
         bracket = self.books.bracket(quote.ticker)
-        if bracket is None or bracket.stop is None:
+        if bracket is None or bracket.stop is None or boot != self.boot:
             return
         price = quote.bid if bracket.long else quote.ask
         crossed = price is not None and (price <= bracket.stop if bracket.long else price >= bracket.stop)
@@ -284,10 +299,13 @@ class Auditor:
                 self.clock.after(FIRST_SEND_MS, lambda: self._first(ticker, since, boot))
 
     def _first(self, ticker: str, since: int, boot: str) -> None:
-        if self._due.get(ticker) != since or self.books.boot != boot or self._excused(ticker):
-            return
+        if self._due.get(ticker) != since or self.boot != boot or self._excused(ticker):
+            return None
+        if self.clock.now_ms <= self.frozen_until:
+            return self.clock.at(self.frozen_until + FIRST_SEND_MS, lambda: self._first(ticker, since, boot))
         sent = self._last_exit.get(ticker, 0)
         self.require(sent >= since, f"the stop of {ticker} is due since {since} and no exit was sent")
+        return None
 
     def _still_leaving(self, ticker: str) -> None:
         bracket = self.books.bracket(ticker)
@@ -297,7 +315,7 @@ class Auditor:
         if self._excused(ticker):
             self._due[ticker] = self.clock.now_ms
             return
-        waited = self.clock.now_ms - max(self._due[ticker], self._last_exit.get(ticker, 0))
+        waited = self.clock.now_ms - max(self._due[ticker], self._last_exit.get(ticker, 0), self.frozen_until)
         self.require(waited <= AGAIN_MS, f"the stop of {ticker} is due and no exit was sent for {waited} ms")
 
     def _excused(self, ticker: str) -> bool:
@@ -334,29 +352,52 @@ class Auditor:
         ours = {t: p.count for t, p in state.positions.items() if p.count}
         self.require(own == ours, f"the state's positions {ours} are not the facts' {own}")
         self.require(ours == theirs, f"positions {ours}, the exchange's {theirs}")
-        self.require(state.cash == self.books.cash, f"the state's cash {state.cash} is not the facts' {self.books.cash}")
+        self.require(
+            state.cash == self.books.cash, f"the state's cash {state.cash} is not the facts' {self.books.cash}"
+        )
         assert state.cash is not None
         began = self.books.began_ms
         sure = sum(amount for ms, amount in moved if ms > began)
         open_ = [amount for ms, amount in moved if began - 10_000 < ms <= began]
         possible = {sure + sum(open_[n:]) for n in range(len(open_) + 1)}
         gap = account.cash - state.cash
-        self.require(gap in possible, f"cash {state.cash}, the exchange's {account.cash}; others moved {sorted(possible)}")
+        self.require(
+            gap in possible, f"cash {state.cash}, the exchange's {account.cash}; others moved {sorted(possible)}"
+        )
         named = self.books.findings.get("cash:account")
         self.require(gap == 0 or named is not None, f"{gap} of cash is not ours and no finding names it")
         for fill in account.fills:
-            known = fill.trade_id in self.books.fills or fill.trade_id in self.books.seen or fill.ms < self.books.began_ms
+            known = (
+                fill.trade_id in self.books.fills or fill.trade_id in self.books.seen or fill.ms < self.books.began_ms
+            )
             self.require(known, f"fill {fill.trade_id} of {fill.client_order_id} was never booked")
             if fill.trade_id in self.books.fills:
                 booked = self.books.fills[fill.trade_id]
                 same = booked == (fill.ticker, fill.side, fill.price, fill.count, fill.fee)
                 self.require(same, f"fill {fill.trade_id} was booked as {booked}")
-        for order in account.orders.values():
-            if order.status == "resting" and order.client_order_id in self._sent:
-                trade = self.books.trades.get(self.books.orders[order.client_order_id].trade_id) \
-                    if order.client_order_id in self.books.orders else None
-                named = f"order:{order.order_id}" in self.books.findings
-                self.require(named or (trade is not None and trade.live), f"{order.client_order_id} rests without a live trade")
+        self._nothing_open()
+
+    def _nothing_open(self) -> None:
+        """At rest: no order without an answer, none resting without its trade, no finding without its cause."""
+        for intent in self.books.orders.values():
+            truth = self.exchange.by_client_id.get(intent.id)
+            rests = truth is not None and truth.status == "resting"
+            self.require(
+                rests or intent.ended != "", f"{intent.id} never ended, the exchange says {truth and truth.status}"
+            )
+        now = self.clock.now_ms
+        for order in self.exchange.account.orders.values():
+            if order.status != "resting" or order.created_ms > now - 30_000:
+                continue
+            named = f"order:{order.order_id}" in self.books.findings
+            ours = self.books.orders.get(order.client_order_id)
+            trade = self.books.trades.get(ours.trade_id) if ours else None
+            self.require(
+                named or (trade is not None and trade.live),
+                f"{order.client_order_id} rests, unnamed, without a live trade",
+            )
+        for name in self.books.findings:
+            self.require(not name.startswith("position:"), f"at rest there is still a finding {name}")
 
     def summary(self) -> dict[str, Any]:
         return dict(sorted(self.counts.items()))

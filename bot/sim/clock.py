@@ -45,10 +45,9 @@ class Clock:
 
     # tasks
 
-    def spawn(self, work: Callable[[], Any]) -> None:
-        """Run `work` as a task, beginning when everything scheduled for now before it is done."""
-        task = greenlet(work, parent=self._hub)
-        self.after(0, task.switch)
+    def task(self, work: Callable[[], Any]) -> None:
+        """Run `work` as a task, up to its first wait. Call from a callback."""
+        greenlet(work, parent=self._hub).switch()
 
     def wait(self, reply: "Reply[T]") -> T:
         """Block the calling task until the reply is there."""
@@ -58,22 +57,48 @@ class Clock:
         return reply.values[0]
 
 
-class Reply(Generic[T]):
-    """What a task waits for. The first value counts, what comes later is dropped."""
+class Host:
+    """The machine's view of one program: running, frozen for a while (a closed lid, a stopped process), or dead."""
 
-    def __init__(self, alive: Callable[[], bool]) -> None:
-        """`alive` tells whether the waiting program still runs; nobody hears a reply to a dead one."""
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.alive = True
+        self.frozen_until = 0
+
+    def run(self, work: Callable[[], Any]) -> None:
+        """Do something in the program: now, once it is awake again, or never."""
+        if not self.alive:
+            return
+        if self.clock.now_ms < self.frozen_until:
+            self.clock.at(self.frozen_until, lambda: self.run(work))
+        else:
+            work()
+
+    def after(self, ms: int, work: Callable[[], Any]) -> None:
+        self.clock.after(ms, lambda: self.run(work))
+
+    def spawn(self, work: Callable[[], Any]) -> None:
+        """A task of the program, beginning after what is scheduled for now."""
+        self.after(0, lambda: self.clock.task(work))
+
+
+class Reply(Generic[T]):
+    """What a task waits for. The first value counts, what comes later is dropped; nobody hears it in a dead program."""
+
+    def __init__(self, host: Host) -> None:
         self.values: list[T] = []
         self.waiter: Any = None
-        self._alive = alive
+        self._host = host
 
     def put(self, value: T) -> None:
         """Wake the waiter. Call from a callback of the clock."""
-        if self.values or not self._alive():
-            return
-        self.values.append(value)
-        if self.waiter is not None:
-            self.waiter.switch()
+        self._host.run(lambda: self._wake(value))
+
+    def _wake(self, value: T) -> None:
+        if not self.values:
+            self.values.append(value)
+            if self.waiter is not None:
+                self.waiter.switch()
 
 
 def end_task() -> None:

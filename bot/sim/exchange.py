@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -118,6 +119,16 @@ class Exchange(model.Listener):
         """A deposit, or with a negative amount a withdrawal."""
         self.account.pay(0, amount)
         self._told_cash()
+
+    def trade_by_hand(self, ticker: str, side: Any, price: int, count: int, *, rests: bool = False) -> None:
+        """Somebody else's order on our account, from the exchange's own page."""
+        new = model.NewOrder(
+            ticker=ticker, side=side, price=price, count=count, self_trade="maker", reduce_only=not rests,
+            time_in_force="good_till_canceled" if rests else "immediate_or_cancel",
+        )  # fmt: skip
+        with suppress(model.Rejected):
+            orders.create(self.engine, US, new, self.clock.now_ms)
+        self.publish()
 
     # what it shows
 

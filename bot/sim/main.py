@@ -1,4 +1,4 @@
-"""`python -m bot simulate`: many seeds on several processes, the table of what happened, and one failing seed's trace."""
+"""`python -m bot simulate`: many seeds on several processes, a table of what happened, a failing seed's trace."""
 
 import argparse
 import json
@@ -48,7 +48,9 @@ class Sum(msgspec.Struct):
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bot simulate", description="Play seeded disasters in virtual time.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bot simulate", description="Play seeded disasters in virtual time."
+    )
     parser.add_argument("--seeds", metavar="A:B", help="from A up to, not including, B")
     parser.add_argument("--seed", type=int, metavar="N", help="one seed")
     parser.add_argument("--minutes", type=int, default=10, metavar="M", help="virtual minutes a seed (10)")
@@ -74,14 +76,14 @@ def main(argv: list[str]) -> int:
     holes = coverage.missing(total.injected, total.rows) if total.seeds >= coverage.JUDGED_FROM else []
     for hole in holes:
         print(f"never happened: {hole}")
-    line = {
+    last_line = {
         "seeds": total.seeds,
         "steps": total.counts["steps"],
         "faults": sum(total.injected.values()),
         "kills": total.counts["kills"],
         "violations": len(total.broken),
     }
-    print(json.dumps(line))
+    print(json.dumps(last_line))
     return 1 if total.broken or holes else 0
 
 

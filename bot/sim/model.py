@@ -72,7 +72,9 @@ class Books:
                     order.ended = fact.event
             case f.TradeOpened():
                 long = fact.side == "bid"
-                self.trades[fact.trade_id] = Bracket(fact.trade_id, fact.ticker, long, fact.plan.stop, True, fact.adopted)
+                self.trades[fact.trade_id] = Bracket(
+                    fact.trade_id, fact.ticker, long, fact.plan.stop, True, fact.adopted
+                )
                 self.owner[fact.ticker] = fact.trade_id
             case f.PlanChanged():
                 self.trades[fact.trade_id].stop = fact.plan.stop

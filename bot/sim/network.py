@@ -26,7 +26,7 @@ from bot.core.venue import (
     VenuePosition,
 )
 from bot.kalshi.rest import Kind, ReadFailed
-from bot.sim.clock import Clock, Reply
+from bot.sim.clock import Clock, Host, Reply
 from bot.sim.exchange import Exchange
 from bot.sim.faults import Fault, Faults
 
@@ -84,11 +84,11 @@ class Network:
 class Client:
     """KalshiReads and KalshiOrders of one program. Every method blocks the calling task."""
 
-    def __init__(self, network: Network, alive: Callable[[], bool]) -> None:
+    def __init__(self, network: Network, host: Host) -> None:
         self._net = network
         self._clock = network.clock
         self._exchange = network.exchange
-        self._alive = alive
+        self._host = host
 
     # writes
 
@@ -109,7 +109,7 @@ class Client:
     def _write(self, fault: Fault | None, effect: Callable[[], Outcome], on_sent: Callable[[], None]) -> Outcome:
         net, clock = self._net, self._clock
         kind, ms = (fault.kind, fault.ms) if fault else ("", 0)
-        reply: Reply[Outcome] = Reply(self._alive)
+        reply: Reply[Outcome] = Reply(self._host)
         if kind == "not_sent" or net.during("outage"):
             clock.after(2, lambda: reply.put(NotSent("no connection")))
             return clock.wait(reply)
@@ -220,7 +220,7 @@ class Client:
         return found
 
     def _sleep(self, ms: int) -> None:
-        done: Reply[None] = Reply(self._alive)
+        done: Reply[None] = Reply(self._host)
         self._clock.after(ms, lambda: done.put(None))
         self._clock.wait(done)
 
@@ -228,12 +228,12 @@ class Client:
 class Stream:
     """The WebSocket of one program: in order unless a fault says otherwise; it comes back by itself."""
 
-    def __init__(self, network: Network, alive: Callable[[], bool], on_frame: Callable[[str, Any], None]) -> None:
+    def __init__(self, network: Network, host: Host, on_frame: Callable[[str, Any], None]) -> None:
         self.connected = True
         self.reconnects = 0
         self._net = network
         self._clock = network.clock
-        self._alive = alive
+        self._host = host
         self._on_frame = on_frame
         self._last_ms = 0
         self._generation = 0
@@ -251,10 +251,10 @@ class Stream:
     def _reconnect(self) -> None:
         if self._net.during("outage") or self._net.during("key_revoked") or self._net.during("maintenance"):
             self._clock.after(1_000, self._reconnect)
-        elif self._alive() and not self.connected:
+        elif self._host.alive and not self.connected:
             self.connected = True
             self.reconnects += 1
-            self._on_frame("connected", None)
+            self._host.run(lambda: self._on_frame("connected", None))
 
     def frame(self, kind: str, news: Any) -> None:
         """The exchange sends a frame."""
@@ -280,7 +280,7 @@ class Stream:
         generation = self._generation
 
         def arrive() -> None:
-            if self._alive() and generation == self._generation:
-                self._on_frame(kind, news)
+            if generation == self._generation:
+                self._host.run(lambda: self._on_frame(kind, news))
 
         self._clock.at(when_ms, arrive)

@@ -33,7 +33,7 @@ from bot.run.door import Door
 from bot.run.executor import Executor, Job, WriteBudget
 from bot.run.restore import restore
 from bot.sim.auditor import Auditor
-from bot.sim.clock import Clock, end_task
+from bot.sim.clock import Clock, Host, end_task
 from bot.sim.disk import File, SimDisk
 from bot.sim.faults import Faults
 from bot.sim.network import Client, Network, Stream
@@ -65,11 +65,11 @@ class Program:
         self.network = network
         self.faults = faults
         self.boot = boot
-        self.alive = True
+        self.host = Host(clock)
         self.stopping = False
         self.auditor = auditor
         self.rng = Random(boot)
-        self.client = Client(network, lambda: self.alive)
+        self.client = Client(network, self.host)
         self.executor = Executor(WriteBudget(100.0, 200.0))
         self.disk = SimDisk(file)
         self.journal = Journal(self.disk)
@@ -79,19 +79,19 @@ class Program:
         self._reconciling = False
         self._reconcile_again = False
         self._seen_reconnects = 0
-        state, replayed = restore(self.journal, SETTINGS, "RUNNING", clock.now_ms)
+        state, _ = restore(self.journal, SETTINGS, "RUNNING", clock.now_ms)
         auditor.restored(self.boot, state, self.journal.last_seq)
         self.door = Door(
             state, Rules((), RECONCILE_MS), self.journal, self.executor,
             on_work=self._pump, on_facts=lambda facts, seq: None, on_notice=self._on_notice, on_wake=self._on_wake,
-            on_reconcile=self._wake_reconciler, later=lambda work: clock.after(0, work),
+            on_reconcile=self._wake_reconciler, later=lambda work: self.host.after(0, work),
         )  # fmt: skip
-        self.stream = Stream(network, lambda: self.alive, self._on_frame)
+        self.stream = Stream(network, self.host, self._on_frame)
         self.handle(Boot(clock.now_ms, boot, SETTINGS))
         self._confirm_prices()
         self._every(SWEEP_MS, self._sweep)
         self._every(RECONCILE_MS, self._wake_reconciler)
-        self._every(DISCOVER_MS, lambda: clock.spawn(self._discover))
+        self._every(DISCOVER_MS, lambda: self.host.spawn(self._discover))
         self._every(SNAPSHOT_MS, self._snapshot)
         self._every(STRATEGY_MS, self._strategy)
         self._every(1_000, self._upkeep)
@@ -108,14 +108,14 @@ class Program:
 
     def kill(self) -> None:
         """SIGKILL: nothing of this program happens any more; what was not synced is gone."""
-        if self.alive:
-            self.alive = False
+        if self.host.alive:
+            self.host.alive = False
             self.stream.close()
             self._on_death(self)
 
     def stop(self) -> None:
-        """SIGTERM, as Bot.stop: entries are gated and cancelled, replies may arrive for 3 s, then the journal closes."""
-        if self.stopping or not self.alive:
+        """SIGTERM, as Bot.stop: entries are gated and cancelled, replies may arrive for 3 s, the journal closes."""
+        if self.stopping or not self.host.alive:
             return
         self.stopping = True
         now = self.clock.now_ms
@@ -130,7 +130,7 @@ class Program:
     def _end_when_quiet(self, deadline_ms: int) -> None:
         busy = any(o.state in ("sending", "intent") for o in self.state.orders.values()) or self.executor.waiting()
         if busy and self.clock.now_ms < deadline_ms:
-            self._after(20, lambda: self._end_when_quiet(deadline_ms))
+            self.host.after(20, lambda: self._end_when_quiet(deadline_ms))
             return
         self.journal.snapshot(self.door.seq, dump(self.state), state_hash(self.state))
         if self.journal.close():
@@ -139,17 +139,14 @@ class Program:
 
     # time
 
-    def _after(self, ms: int, work: Callable[[], Any]) -> None:
-        self.clock.after(ms, lambda: work() if self.alive else None)
-
     def _every(self, ms: int, work: Callable[[], Any]) -> None:
         """At a fixed rate, while the program lives; a frozen program misses beats."""
 
         def beat() -> None:
             work()
-            self._after(ms, beat)
+            self.host.after(ms, beat)
 
-        self._after(ms if work != self._sweep else 1, beat)
+        self.host.after(ms if work != self._sweep else 1, beat)
 
     # what arrives
 
@@ -203,7 +200,7 @@ class Program:
             self._reconcile_again = True
             return
         self._reconciling = True
-        self.clock.spawn(self._reconcile)
+        self.host.spawn(self._reconcile)
 
     def _reconcile(self) -> None:
         """One at a time; woken meanwhile, it runs once more (bot.run.loops.Loop)."""
@@ -237,7 +234,7 @@ class Program:
             self._confirm_prices()
 
     def _confirm_prices(self) -> None:
-        self.clock.spawn(self._read_prices)
+        self.host.spawn(self._read_prices)
 
     def _read_prices(self) -> None:
         """After a connect everything, else held markets that were silent too long."""
@@ -266,7 +263,7 @@ class Program:
             self._start(job)
 
     def _start(self, job: Job) -> None:
-        self.clock.spawn(lambda: self._perform(job) if self.alive else None)
+        self.host.spawn(lambda: self._perform(job))
 
     def _perform(self, job: Job) -> None:
         now = self.clock.ms
@@ -289,7 +286,7 @@ class Program:
             self.handle(CreateReplied(now(), job.client_order_id, outcome))
         elif isinstance(job, CancelOrder):
             if self._kill_at("send.cancel"):
-                self.clock.after(1, self.kill)
+                self.host.after(1, self.kill)
             self.handle(CancelReplied(now(), job.client_order_id, self.client.cancel(job)))
         else:
             self._look_up(job)
@@ -316,7 +313,7 @@ class Program:
             quote = self.trusted(wake.ticker)
             self.handle(Sweep(self.clock.now_ms, {wake.ticker: quote}))
 
-        self._after(max(wake.at_ms - self.clock.now_ms, 0), look)
+        self.host.after(max(wake.at_ms - self.clock.now_ms, 0), look)
 
     def _on_notice(self, notice: Notice) -> None:
         self.auditor.noticed(self.boot, notice)
@@ -325,15 +322,15 @@ class Program:
 
     def _commit(self) -> None:
         """Keep one batch under way while something waits (Committer.pump)."""
-        if self._committing or not self.alive or not self.journal.commits.begin():
-            return
+        if self._committing or not self.host.alive or not self.journal.commits.begin():
+            return None
         self._committing = True
         fault = self.faults.next("commit")
         if fault is not None and fault.kind == "kill_before":
-            return self._after(1, self.kill)
+            return self.host.after(1, self.kill)
         slow = 3_000 if self.network.during("disk_slow") else 2 + self.rng.randrange(12)
         ms = slow + (fault.ms if fault is not None and fault.kind == "slow" else 0)
-        self._after(ms, lambda: self._synced(fault.kind if fault else ""))
+        self.host.after(ms, lambda: self._synced(fault.kind if fault else ""))
         return None
 
     def _synced(self, kind: str) -> None:
@@ -347,8 +344,8 @@ class Program:
             self.disk.commit(batch)
         except Exception as error:
             commits.fail(error)
-            self._after(round(commits.retry_in_s * 1000), lambda: self._synced(""))
-            return
+            self.host.after(round(commits.retry_in_s * 1000), lambda: self._synced(""))
+            return None
         self.auditor.durable(self.boot, batch)
         if kind == "kill_after":
             return self.kill()

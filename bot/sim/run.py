@@ -7,14 +7,16 @@ from random import Random
 import msgspec
 
 from bot.core.state import state_hash
+from bot.run.restore import restore
 from bot.sim.auditor import Auditor, Violation
 from bot.sim.clock import Clock
-from bot.sim.disk import File
+from bot.sim.disk import File, SimDisk
 from bot.sim.exchange import Exchange
 from bot.sim.faults import Fault, Faults, draw_plan
 from bot.sim.network import Network
-from bot.sim.program import Program
+from bot.sim.program import SETTINGS, Program
 from bot.sim.world import World
+from bot.store.journal import Journal
 
 START_MS = 1_795_000_000_000
 CASH = 5_000_000_000
@@ -51,7 +53,8 @@ class Run:
         self.moved: list[tuple[int, int]] = []
         self.boots = 0
         self._wipe = False
-        self._standby_ms = 0
+        self._standby = False
+        self.zombies: list[Program] = []
 
     def play(self) -> None:
         """The whole run. Raises Violation."""
@@ -76,13 +79,16 @@ class Run:
 
     def _died(self, program: Program) -> None:
         self.auditor.died(program.boot, "stopped" if program.stopping else "killed")
+        if program in self.zombies:
+            self.zombies.remove(program)
+            return
         self.program = None
         if self._wipe:
             self._wipe = False
             self.file.wipe()
             self.auditor.wiped()
-        wait = 500 if self._standby_ms else self.rng.randrange(300, 9_000)
-        self._standby_ms = 0
+        wait = 500 if self._standby else self.rng.randrange(300, 9_000)
+        self._standby = False
         self.clock.after(wait, self._start)
 
     # what the plan brings
@@ -107,6 +113,10 @@ class Run:
             if self.program:
                 self.program.stream.disconnect(fault.ms)
             return
+        if fault.kind == "frozen":
+            if self.program:
+                self.auditor.frozen_until = self.program.host.frozen_until = self.clock.now_ms + fault.ms
+            return
         self.network.open(fault.kind, fault.ms)
         if fault.kind in ("outage", "maintenance") and self.program:
             self.program.stream.disconnect(fault.ms)
@@ -114,20 +124,46 @@ class Run:
     def _life(self, fault: Fault) -> None:
         if self.program is None:
             return
+        program = self.program
         if fault.kind == "stop":
-            self.program.stop()
-        elif fault.kind == "second":
-            self._standby_ms = fault.ms
-            self.program.kill()
+            program.stop()
+        elif fault.kind == "second":  # a deploy: another instance stands by and takes over at once
+            self._standby = True
+            if fault.ms % 2:
+                program.stop()
+            else:
+                program.kill()
+        elif fault.kind == "lease_stolen":  # somebody removed the lock file: another instance starts beside this one
+            self.auditor.trace(f"lease stolen from {program.boot}")
+            self.zombies.append(program)
+            self.program = None
+            self._start()
+            self.clock.after(fault.ms, program.kill)
         else:
             self._wipe = fault.kind == "wipe"
-            self.program.kill()
+            program.kill()
 
     def _account(self, fault: Fault) -> None:
+        """Somebody else moves money or trades on our account."""
         if fault.kind in ("deposit", "withdrawal"):
             amount = fault.ms * 100 * (1 if fault.kind == "deposit" else -1)
             self.moved.append((self.clock.now_ms, amount))
-            self.exchange.move_cash(amount)
+            return self.exchange.move_cash(amount)
+        live = list(self.program.state.live_trade) if self.program else []
+        open_ = [t for t, m in self.exchange.engine.markets.items() if m.status == "active"]
+        if fault.kind == "external_close":
+            held = [t for t in live if self.exchange.account.held(t)]
+            if held:
+                ticker = held[fault.ms % len(held)]
+                count = self.exchange.account.held(ticker)
+                self.exchange.trade_by_hand(
+                    ticker, "ask" if count > 0 else "bid", 100 if count > 0 else 9_900, abs(count)
+                )
+        elif open_:
+            ticker = open_[fault.ms % len(open_)]
+            bid = self.exchange.engine.best(ticker)[0] or 500
+            self.exchange.trade_by_hand(ticker, "bid", max(bid - 100 * (fault.ms % 4), 100), 500, rests=True)
+        return None
 
     # the operator
 
@@ -160,13 +196,21 @@ class Run:
         self.faults.on = False
         self.world.calm = True
         self.network.until.clear()
+        for zombie in list(self.zombies):
+            zombie.kill()
         self._start()
         if self.program is not None:
-            self.program.command("rearm" if self.program.state.mode == "HALTED" else "pause", {})
+            self.program.command("rearm" if self.program.state.mode == "HALTED" else "stop", {})
 
     def _judge(self) -> None:
         assert self.program is not None, "a program runs at the end"
         self.auditor.settled_books(self.program.state, self.moved)
+        while self.program.journal.commits.waiting and self.clock.now_ms < START_MS + self.length_ms + 2 * CALM_MS:
+            self.clock.run(self.clock.now_ms + 50)
+        seq, digest = self.program.journal.durable_seq, state_hash(self.program.state)
+        self.auditor.require(seq == self.program.door.seq, f"record {seq} of {self.program.door.seq} is synced at rest")
+        replayed, _ = restore(Journal(SimDisk(self.file)), SETTINGS, "RUNNING", self.clock.now_ms)
+        self.auditor.require(state_hash(replayed) == digest, "the journal's replay is another state than the live one")
         self.auditor.trace(f"state {state_hash(self.program.state)}")
 
 

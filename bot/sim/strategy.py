@@ -12,9 +12,7 @@ from bot.sim.exchange import Exchange
 CENT = 100
 
 
-def propose(
-    exchange: Exchange, trusted: Callable[[str], Quote | None], rng: Random, now_ms: int
-) -> Proposal | None:
+def propose(exchange: Exchange, trusted: Callable[[str], Quote | None], rng: Random, now_ms: int) -> Proposal | None:
     """One entry in a market with two prices and some life before it, or None."""
     tickers = [t for t, m in exchange.engine.markets.items() if m.status == "active" and m.close_ms > now_ms + 15_000]
     ticker = tickers[rng.randrange(len(tickers))] if tickers else ""

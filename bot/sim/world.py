@@ -1,4 +1,4 @@
-"""A dense little world for simulations: short markets that move, jump, lose a side, pause, close, settle, and return."""
+"""A dense little world for simulations: short markets that move, jump, lose a side, pause, close and settle."""
 
 from random import Random
 from typing import Literal
@@ -128,9 +128,7 @@ class World:
         if rng.random() < 0.35:
             side: Literal["bid", "ask"] = "bid" if rng.random() < 0.5 else "ask"
             limit = 9_900 if side == "bid" else 100
-            self.exchange.engine.crowd_take(
-                life.ticker, side, limit, rng.randrange(50, 1_500), self.clock.now_ms
-            )
+            self.exchange.engine.crowd_take(life.ticker, side, limit, rng.randrange(50, 1_500), self.clock.now_ms)
 
     def _finish(self, life: Life) -> None:
         """The market is closed: the result after a while, and its payment after the engine's timer."""
