@@ -46,7 +46,9 @@ class Feed:
         return Quiet
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(0, {}, {}, {}, False)
+        return Snapshot(
+            generated_ns=0, discovered_ns=0, markets={}, quotes={}, confirmed_ns={}, connected=False
+        )  # fmt: skip
 
     def fresh_quote(self, ticker: str, now_ns: int) -> None:
         return None
