@@ -6,13 +6,15 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
 import websocket
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding
 from wire_schema import SCHEMA, check_frame, check_reply
 
 ROOT = Path(__file__).parents[2]
@@ -36,15 +38,20 @@ class Exchange:
         assert line, f"the exchange ended with status {self.process.wait(timeout=10)} before it was ready"
         self.ready = json.loads(line)
         self.key = serialization.load_pem_private_key(Path(self.ready["private_key_path"]).read_bytes(), password=None)
+        self.key_id = self.ready["key_id"]
         self.session = requests.Session()
         self.session.trust_env = False
 
     def headers(self, method: str, path: str, skew_ms: int = 0, salt: int = 32) -> dict[str, str]:
         stamp = str(time.time_ns() // 1_000_000 + skew_ms)
         pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=salt)
-        signature = self.key.sign(f"{stamp}{method}{path}".encode(), pss, hashes.SHA256())
+        text = f"{stamp}{method}{path}".encode()
+        if isinstance(self.key, ed25519.Ed25519PrivateKey):
+            signature = self.key.sign(text)
+        else:
+            signature = self.key.sign(text, pss, hashes.SHA256())
         return {
-            "KALSHI-ACCESS-KEY": self.ready["key_id"],
+            "KALSHI-ACCESS-KEY": self.key_id,
             "KALSHI-ACCESS-TIMESTAMP": stamp,
             "KALSHI-ACCESS-SIGNATURE": base64.b64encode(signature).decode(),
         }
@@ -79,6 +86,18 @@ class Exchange:
         assert self.process.stdin
         self.process.stdin.write(json.dumps(call) + "\n")
         self.process.stdin.flush()
+
+    @contextmanager
+    def signing_as(self, key_id: str, pem: str) -> Iterator[None]:
+        """Sign with another key for a while."""
+        before = self.key_id, self.key
+        self.key_id, self.key = key_id, serialization.load_pem_private_key(pem.encode(), password=None)
+        yield
+        self.key_id, self.key = before
+
+    def own(self, path: str, body: Any) -> None:
+        """A loopback call that Kalshi does not have."""
+        assert self.session.post(self.ready["odds"] + path, json=body, timeout=10).status_code == 204
 
     def ledger(self) -> Any:
         return self.session.get(self.ready["odds"] + "/_paper/ledger", timeout=10).json()

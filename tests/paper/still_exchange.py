@@ -10,7 +10,7 @@ from gevent.fileobject import FileObject
 
 from bot.paper.engine import Engine
 from bot.paper.exchange import run
-from bot.paper.model import Event, Market, Milestone, Series, StructuredTarget
+from bot.paper.model import Event, FeeChange, Market, Milestone, Rules, Series, StructuredTarget
 from bot.paper.venue import Settings
 
 DAY = 86_400_000
@@ -24,9 +24,15 @@ class Still:
     done = False
     odds = None
 
+    def __init__(self, shard: int = 0) -> None:
+        self.shard = shard
+
     def start(self, engine: Engine, now_ms: int) -> None:
         engine.add_series(Series("KXNBAGAME", "Pro basketball game", "Sports", tags=["Basketball"]))
-        engine.add_event(Event(EVENT, "KXNBAGAME", "Boston at Detroit", "BOS at DET (Nov 21)", updated_ms=now_ms))
+        scope = {"competition": "Pro Basketball (M)", "competition_scope": "Game"}
+        event = Event(EVENT, "KXNBAGAME", "Boston at Detroit", "BOS at DET (Nov 21)", product_metadata=scope)
+        event.updated_ms, event.exchange_index = now_ms, self.shard
+        engine.add_event(event)
         engine.add_target(StructuredTarget("t-bos", "Boston", "basketball_team", {"abbreviation": "BOS"}))
         engine.add_milestone(
             Milestone("m-1", "Sports", "basketball_game", now_ms + DAY, "Boston at Detroit", [EVENT], [EVENT], {})
@@ -53,6 +59,8 @@ class Still:
         def listen() -> None:
             for line in FileObject(sys.stdin.buffer, "rb"):
                 name, *arguments = json.loads(line)
+                if name == "change_fees":
+                    arguments[0] = FeeChange(**arguments[0])
                 getattr(engine, name)(*[now() if value == "now" else value for value in arguments])
 
         gevent.spawn(listen)
@@ -74,4 +82,6 @@ def now() -> int:
 
 if __name__ == "__main__":
     options: dict[str, Any] = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
-    sys.exit(run(Settings(data_dir=Path(sys.argv[1]), **options), Still(), "still", 7))
+    life = Still(options.pop("shard", 0))
+    rules = Rules(**options.pop("rules", {}))
+    sys.exit(run(Settings(data_dir=Path(sys.argv[1]), rules=rules, **options), life, "still", 7))
