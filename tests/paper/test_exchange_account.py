@@ -39,6 +39,7 @@ def test_every_read_has_its_documented_form_and_something_in_it(exchange: Exchan
     """paper_client checks each reply against the schema; here each must also hold what was made before."""
     bought = exchange.order(BOS, "bid", "0.5800", "10.00").json()["order_id"]
     group = exchange.call("POST", "/portfolio/order_groups/create", {"contracts_limit": 5}).json()["order_group_id"]
+    resting = exchange.order(BOS, "bid", "0.5500", "10.00", order_group_id=group).json()["order_id"]
     moved = {
         "source": "event_contract",
         "destination": "event_contract",
