@@ -13,11 +13,15 @@ from flask import Flask
 import web.desk
 from bot.core import facts
 from bot.core.state import TradingState
+from bot.kalshi.canary import Canary
 from bot.kalshi.orders import KalshiOrders
+from bot.kalshi.read_budget import ReadBudget
 from bot.kalshi.rest import KalshiReads, ReadFailed
 from bot.kalshi.sign import KeyProblem, Signer, load_key
 from bot.kalshi.stream import Stream
+from bot.kalshi.wire import AccountLimits
 from bot.market_data.market_data import MarketData
+from bot.market_data.recorder import Recorder
 from bot.odds.client import OddsClient
 from bot.run import paper_process
 from bot.run.bot import Bot, default_config
@@ -138,8 +142,10 @@ def build(settings: Settings, publish: Callable[[], None]) -> tuple[Bot, list[fa
     rest_log, order_log, ws_log = (
         logging.getLogger(name).info for name in ("KalshiReads", "Executor", "WebSocketClient")
     )
-    reads = KalshiReads(venue.rest, signer, log=rest_log)
-    refill, capacity = _write_limits(reads)
+    canary = Canary(logging.getLogger("Canary").warning)
+    reads = KalshiReads(venue.rest, signer, log=rest_log, canary=canary)
+    limits = _limits(reads)
+    reads.budget = ReadBudget(limits.read_rate, limits.read_capacity)
     strategy = Favourites()
     state, journal, replayed = _restore(settings, strategy)
     supabase = None
@@ -148,12 +154,15 @@ def build(settings: Settings, publish: Callable[[], None]) -> tuple[Bot, list[fa
     history = _open_history(settings, supabase)
     bot_box: list[Bot] = []
     orders = KalshiOrders(venue.rest, signer, on_sent=lambda o, ns: bot_box[0].on_sent(o, ns), log=order_log)
+    recorder = Recorder(settings.data_dir / "recordings", log=logging.getLogger("Recorder").info)
     stream = Stream(
         venue.ws,
         signer,
         log=ws_log,
         first_delay_s=settings.websocket_reconnect_delay,
         longest_delay_s=settings.websocket_max_reconnect_delay,
+        canary=canary,
+        tap=recorder.frame,
     )
     market_data = MarketData(
         reads, stream,
@@ -162,12 +171,13 @@ def build(settings: Settings, publish: Callable[[], None]) -> tuple[Bot, list[fa
         on_lifecycle=lambda change: bot_box[0].on_lifecycle(change),
         log=logging.getLogger("MarketData").info,
         stale_s=settings.websocket_price_cache_stale_secs,
-        series=_series(settings),
+        series=_series(settings), recorder=recorder,
     )  # fmt: skip
     bot = Bot(
         settings, state, boot=os.urandom(6).hex(), account=venue.key_id, journal=journal, supabase=supabase,
         history=history, reads=reads, orders=orders, market_data=market_data,
-        executor=Executor(WriteBudget(refill, capacity)), odds=_odds(settings, venue), strategy=strategy, publish=publish,
+        executor=Executor(WriteBudget(limits.write_rate, limits.write_capacity)),
+        recorder=recorder, odds=_odds(settings, venue), strategy=strategy, publish=publish,
     )  # fmt: skip
     bot_box.append(bot)
     return bot, replayed
@@ -204,18 +214,17 @@ def _signer(venue: Venue, settings: Settings) -> Signer:
         raise StartError(str(problem)) from problem
 
 
-def _write_limits(reads: KalshiReads) -> tuple[float, float]:
-    """The account's write budget; also the first signed call, so a wrong key is found here."""
+def _limits(reads: KalshiReads) -> AccountLimits:
+    """The account's budgets; also the first signed call, so a wrong key is found here."""
     try:
-        limits = reads.account_limits()
+        return reads.account_limits()
     except ReadFailed as failure:
         if failure.status in (401, 403):
             raise StartError(
                 f"Kalshi refuses the key ({failure}); check KALSHI_KEY_ID, the private key and MODE."
             ) from None
         log.warning("account limits could not be read (%s): assuming the smallest tier", failure)
-        return 100.0, 100.0
-    return float(limits.write_rate), float(limits.write_capacity)
+        return AccountLimits("unknown", 200, 200, 100, 100)
 
 
 def _restore(settings: Settings, strategy: Favourites) -> tuple[TradingState, Journal, list[facts.Fact]]:

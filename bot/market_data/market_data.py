@@ -224,6 +224,11 @@ class MarketData:
             )
         return current
 
+    @property
+    def connected_now(self) -> bool:
+        """Whether the stream is up."""
+        return self._stream.connected
+
     def market(self, ticker: str) -> Market | None:
         return self._markets.get(ticker)
 
@@ -242,7 +247,11 @@ class MarketData:
 
     def health(self) -> Health:
         now_ns, stats = self._clock_ns(), self._stream.stats
+        age_s = (now_ns - self._discovered_ns) // 1_000_000_000 if self._discovered_ns else None
+        status = "empty" if age_s is None else "stale" if age_s * 1_000_000_000 > self._stale_ns else "ok"
         return Health(
+            status=status,
+            age_seconds=age_s,
             connected=self._stream.connected,
             connected_since_ns=stats.connected_since_ns,
             last_bytes_ns=stats.last_bytes_ns,

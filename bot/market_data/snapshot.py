@@ -17,9 +17,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     confirmed_ns: Mapping[str, int]
     """When each quote was last known to be so: its last message, or the last read that agreed."""
     connected: bool
-    discovered_ns: int
+    discovered_ns: int = 0
     """Last complete discovery; 0 before the first."""
-    match_times: Mapping[str, MatchTime]
+    match_times: Mapping[str, MatchTime] = {}
     """Event ticker -> scheduled start of its game."""
 
     def facts_age_ms(self, now_ns: int) -> int:
@@ -35,6 +35,10 @@ class Snapshot(msgspec.Struct, frozen=True):
 class Health(msgspec.Struct, frozen=True):
     """For status page and log."""
 
+    status: str
+    """ok, stale (Kalshi has not listed its markets for too long) or empty (it never did)."""
+    age_seconds: int | None
+    """Since the markets were last listed; None before that."""
     connected: bool
     connected_since_ns: int
     last_bytes_ns: int

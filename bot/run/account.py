@@ -20,7 +20,9 @@ SIGNATURE_MS = 30_000
 """An order is absent only in listings fresher than its request's signature could still be accepted (DESIGN.md 2.2)."""
 
 
-def read_account(reads: KalshiReads, state: TradingState, clock_ms: Callable[[], int]) -> AccountRead:
+def read_account(
+    reads: KalshiReads, state: TradingState, clock_ms: Callable[[], int], read_market: Callable[[str], Market]
+) -> AccountRead:
     """One complete reading. ReadFailed when any part of it failed: then nothing is concluded."""
     started = clock_ms()
     since = started - BASELINE_MS if state.cash is None else min(state.read_ms, started) - OVERLAP_MS
@@ -33,7 +35,7 @@ def read_account(reads: KalshiReads, state: TradingState, clock_ms: Callable[[],
     if state.cash is None:
         for position in positions:
             if position.count:
-                markets[position.ticker] = reads.market(position.ticker)[0]
+                markets[position.ticker] = read_market(position.ticker)
     return AccountRead(
         clock_ms(),
         started,

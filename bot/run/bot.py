@@ -33,14 +33,16 @@ from bot.core.venue import NotSent, Outcome, Quote, Unknown, VenueFill, VenueOrd
 from bot.kalshi.orders import KalshiOrders
 from bot.kalshi.rest import KalshiReads, ReadFailed
 from bot.market_data.market_data import MarketData
+from bot.market_data.recorder import Recorder
 from bot.run.account import look_up, read_account
 from bot.run.door import Door, now_ms, sends_exit
 from bot.run.executor import Executor, Job
 from bot.run.history_rows import equity_row, rows_of, version_of
 from bot.run.loops import HubLag, Loop
+from bot.run.market_watch import MarketWatch
 from bot.run.notices import Notices, Spread
 from bot.run.odds_feed import OddsFeed
-from bot.run.strategy_pass import StrategyPass, worth_watching
+from bot.run.strategy_pass import StrategyPass
 from bot.settings import Settings
 from bot.store import rows
 from bot.store.history import History
@@ -50,8 +52,6 @@ from bot.strategy.contract import Strategy
 
 SNAPSHOT_S = 300
 EQUITY_MS = 60_000
-WATCHED = 40
-"""Candidates subscribed beside held markets."""
 
 log = logging.getLogger("Tickstop")
 prices = logging.getLogger("prices")
@@ -79,6 +79,7 @@ class Bot:
         orders: KalshiOrders,
         executor: Executor,
         market_data: MarketData,
+        recorder: Recorder,
         odds: OddsFeed,
         strategy: Strategy,
         publish: Callable[[], None],
@@ -94,6 +95,7 @@ class Bot:
         self.orders = orders
         self.executor = executor
         self.market_data = market_data
+        self.recorder = recorder
         self.odds = odds
         self.strategy = strategy
         self.notices = Notices(boot)
@@ -108,13 +110,11 @@ class Bot:
         self.sent_orders = 0
         self.hub_lag = HubLag()
         self.reconcile_error = ""
+        self.key_refused = False
         self.reconciled_at_ms = 0
-        self.exchange_seen_ms = 0
         self._ticks_ns: dict[str, int] = {}
         self._equity_ms = 0
         self._reconnects = 0
-        self._stale: set[str] = set()
-        self._watched: tuple[str, ...] = ()
         self._stopping = False
         self._closed = False
         self._greenlets: list[gevent.Greenlet] = []
@@ -129,13 +129,16 @@ class Bot:
             strategy, market_data, odds.refresh, self._propose, lambda: self.door.state,
             lambda decided: self._put(decided), now_ms,
         )  # fmt: skip
+        self.watch = MarketWatch(
+            market_data, reads, self.passes, lambda: self.door.state, self.door.handle, self.notices.add
+        )
         self.loops: dict[str, Loop] = {}
         for name, interval_s, work in (
             ("StopLossMonitor", settings.stop_loss_check_interval, self._sweep),
             ("Reconciler", settings.reconcile_interval, self._reconcile),
             ("StrategyLoop", settings.strategy_loop_interval, self._strategy),
-            ("MarketData", settings.market_poll_interval, self._discover),
-            ("PriceConfirm", settings.stop_loss_check_interval, lambda: market_data.confirm_stale(time.time_ns())),
+            ("MarketData", settings.market_poll_interval, self.watch.discover),
+            ("PriceConfirm", settings.stop_loss_check_interval, self.watch.confirm),
             ("UIUpdate", settings.ui_update_interval, publish),
             ("Upkeep", 1.0, self._upkeep),
             ("Snapshot", SNAPSHOT_S, self._snapshot),
@@ -153,13 +156,14 @@ class Bot:
         spawn = self._spawn
         spawn(self.journal.pump)
         spawn(self.history.pump)
+        spawn(self.recorder.pump)
         if self.delivery is not None:
             spawn(self.delivery.pump)
         self._put(rows_of(self.state, replayed, version_of(self.started_ms, self.door.seq)))
         turn = self.door.handle(Boot(now_ms(), self.boot, self._defaults))
         armed = sum(isinstance(e, Notice) and e.code == "armed" for e in turn.effects)
         log.info("boot %s: %d open trades armed", self.boot, armed)
-        self._follow()
+        self.watch.follow()
         spawn(self.hub_lag.run)
         spawn(self.loops["StopLossMonitor"].run)
         if self.settings.websocket_enabled:
@@ -190,6 +194,7 @@ class Bot:
         for loop in self.loops.values():
             loop.stop()
         self.market_data.stop()
+        self.recorder.stop()
         self.journal.snapshot(self.door.seq, dump(self.state), state_hash(self.state))
         if not self.journal.close():
             log.error("the journal could not be written completely: see the errors above")
@@ -280,7 +285,7 @@ class Bot:
         tickers = self.state.live_trade
         self.door.handle(Sweep(now_ms(), {t: self._trusted(t) for t in tickers}))
         self._obey_halt_file()
-        self._tell_staleness()
+        self.watch.tell_staleness()
         late = now_ms() - 2_000
         if any(o.outstanding() and not o.live() and o.changed_ms < late for o in self.state.orders.values()):
             self.loops["Reconciler"].wake()
@@ -288,36 +293,30 @@ class Bot:
 
     def _reconcile(self) -> None:
         try:
-            event = read_account(self.reads, self.state, now_ms)
+            event = read_account(self.reads, self.state, now_ms, self.market_data.read_market)
         except ReadFailed as failure:
             self.reconcile_error = str(failure)
             logging.getLogger("Reconciler").warning("not reconciled: %s", failure)
+            if failure.kind == "auth" and not self.key_refused:
+                self.key_refused = True
+                self.notices.add(
+                    Notice("alarm", "key_refused", f"Kalshi refuses the key, exits cannot be sent: {failure}")
+                )
             return
+        if self.key_refused:
+            self.key_refused = False
+            self.notices.add(Notice("info", "key_accepted", "Kalshi takes the key again"))
         self.reconcile_error = ""
-        self.exchange_seen_ms = now_ms()
         self.door.handle(event)
         self.reconciled_at_ms = now_ms()
-        self._follow()
+        self.watch.follow()
         if now_ms() - self._equity_ms >= EQUITY_MS:
             self._equity_ms = now_ms()
             self._put([equity_row(self.state, dict(self.market_data.snapshot().quotes), self._equity_ms)])
 
     def _strategy(self) -> None:
         self.passes.run()
-        self._follow()
-
-    def _discover(self) -> None:
-        try:
-            self.market_data.discover()
-        except ReadFailed as failure:
-            logging.getLogger("MarketData").warning("no discovery, the snapshot ages: %s", failure)
-            return
-        self.exchange_seen_ms = now_ms()
-        for ticker in list(self.state.live_trade):
-            market = self.market_data.market(ticker)
-            if market is not None:
-                self.door.handle(MarketChange(now_ms(), ticker, market.status, market.result))
-        self._follow()
+        self.watch.follow()
 
     def _upkeep(self) -> None:
         """Headers signed ahead, warm connections; after a reconnect, what the stream missed is read at once."""
@@ -373,16 +372,6 @@ class Bot:
         else:
             self._look_up(job)
 
-    def _tell_staleness(self) -> None:
-        stale = set(self.market_data.health().stale_held)
-        for ticker in sorted(stale - self._stale):
-            self.notices.add(
-                Notice("alarm", "stale_price", "no price that may be trusted: its stop cannot see", ticker)
-            )
-        for ticker in sorted(self._stale - stale):
-            self.notices.add(Notice("info", "fresh_price", "prices are back", ticker))
-        self._stale = stale
-
     def _look_up(self, job: ResolveOrder) -> None:
         try:
             for event in look_up(self.reads, job.client_order_id, job.ticker, job.sent_ms, now_ms):
@@ -398,7 +387,7 @@ class Bot:
     def _on_facts(self, facts: list[f.Fact], seq: int) -> None:
         self._put(rows_of(self.state, facts, version_of(now_ms(), seq)))
         if any(isinstance(x, f.FillBooked | f.TradeMoved | f.TradeOpened) for x in facts):
-            gevent.spawn(self._follow)
+            gevent.spawn(self.watch.follow)
             if self.loops:
                 self.loops["UIUpdate"].wake()
 
@@ -430,14 +419,6 @@ class Bot:
 
     def _put(self, changed: list[rows.Row]) -> int:
         return self.history.put(*changed)
-
-    def _follow(self) -> None:
-        """Subscriptions follow positions and candidates."""
-        state = self.state
-        held = {t for t, p in state.positions.items() if p.count} | set(state.live_trade)
-        quotes = self.market_data.snapshot().quotes
-        self._watched = worth_watching(self.passes.verdicts, quotes, self._watched, WATCHED)
-        self.market_data.follow(frozenset(held), self._watched)
 
     def _obey_halt_file(self) -> None:
         """`bot kill` writes DATA_DIR/halt, a person perhaps with other words in it; obeyed and then removed."""

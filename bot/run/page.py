@@ -78,7 +78,17 @@ def status(bot: Bot) -> Dict:
             "lag_ms": feed.lag_ms,
             "stale_held": list(feed.stale_held),
         },
-        "exchange": {"reachable": not bot.reconcile_error, "checked_ms": bot.exchange_seen_ms},
+        "market_data": {
+            "status": feed.status,
+            "age_seconds": feed.age_seconds,
+            "discovered_ms": feed.discovered_ns // 1_000_000,
+            "markets": feed.markets,
+            "read_tokens": round(bot.reads.budget.tokens),
+            "resyncs": feed.resyncs,
+        },
+        "canary": {"count": bot.reads.canary.count, "kinds": dict(bot.reads.canary.kinds)},
+        "recorder": {"frames": bot.recorder.frames, "dropped": bot.recorder.dropped, "error": bot.recorder.error},
+        "exchange": {"reachable": not bot.reconcile_error, "checked_ms": max(bot.watch.seen_ms, bot.reconciled_at_ms)},
         "odds": {"state": bot.odds.state, "updated_ms": bot.odds.updated_ms, "remaining": bot.odds.remaining},
         "store": bot.store_status(),
         "reconciliation": {

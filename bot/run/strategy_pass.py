@@ -14,6 +14,12 @@ from bot.market_data.snapshot import Snapshot
 from bot.store import rows
 from bot.strategy.contract import Fair, Sight, Skip, Strategy
 
+REFRESH_MS = 20_000
+"""What is older than this is read anew before a pass, within the budget."""
+
+FACTS_MS = 120_000
+"""Markets that were last listed longer ago than this are not entered: status, close or fees may have changed."""
+
 log = logging.getLogger("StrategyLoop")
 
 
@@ -53,6 +59,7 @@ class StrategyPass:
 
     def run(self) -> None:
         """Kalshi's and the bookmakers' data first, then all decisions on that one picture."""
+        self._market_data.refresh(REFRESH_MS)
         snapshot = self._market_data.snapshot()
         self.fair = self._refresh_odds(snapshot.markets)
         snapshot = self._market_data.snapshot()
@@ -69,6 +76,8 @@ class StrategyPass:
         quote: Quote | None = snapshot.quotes.get(market.ticker)
         if market.ticker in state.live_trade:
             return Verdict("held", "market_owned", "a trade is live here", now, version)
+        if stale := self._stale(market.ticker, snapshot, now):
+            return Verdict("skipped", *stale, now, version)
         sight = Sight(market, quote, self.fair.get(market.ticker), now)
         decision: Proposal | Skip = self._strategy.decide(sight, state.config.strategy)
         if isinstance(decision, Skip):
@@ -81,14 +90,26 @@ class StrategyPass:
             return Verdict("entered", "entered", decision.reason, now, version)
         return Verdict("refused", answer.code, answer.text, now, version)
 
+    def _stale(self, ticker: str, snapshot: Snapshot, now: int) -> tuple[str, str] | None:
+        """Why nothing may be decided on what is known of this market."""
+        facts_ms, age_ms = snapshot.facts_age_ms(now * 1_000_000), snapshot.age_ms(ticker, now * 1_000_000)
+        if facts_ms > FACTS_MS:
+            return "stale_facts", f"the markets were last listed {facts_ms} ms ago"
+        if age_ms is not None and age_ms > self._state().config.risk["max_quote_age"] * 1000:
+            return "stale_quote", f"the quote is {age_ms} ms old"
+        return None
+
     def _row(self, ticker: str, verdict: Verdict, snapshot: Snapshot) -> rows.Decision:
         quote, fair = snapshot.quotes.get(ticker), self.fair.get(ticker)
-        numbers: dict[str, object] = {"detail": verdict.detail}
+        at_ns = verdict.at_ms * 1_000_000
+        numbers: dict[str, object] = {"detail": verdict.detail, "facts_age_ms": snapshot.facts_age_ms(at_ns)}
+        if start := snapshot.match_times.get(snapshot.markets[ticker].event_ticker):
+            numbers |= {"start_ms": start.start_ms, "start_source": start.source}
         if quote is not None:
             numbers |= {
                 "bid_e4": quote.bid,
                 "ask_e4": quote.ask,
-                "quote_age_ms": snapshot.age_ms(ticker, verdict.at_ms * 1_000_000),
+                "quote_age_ms": snapshot.age_ms(ticker, at_ns),
                 "quote_source": quote.source,
             }
         if fair is not None:

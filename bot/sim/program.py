@@ -205,7 +205,7 @@ class Program:
     def _reconcile(self) -> None:
         """One at a time; woken meanwhile, it runs once more (bot.run.loops.Loop)."""
         try:
-            event = read_account(self.client, self.state, self.clock.ms)  # type: ignore[arg-type]
+            event = read_account(self.client, self.state, self.clock.ms, lambda t: self.client.market(t)[0])  # type: ignore[arg-type]
         except ReadFailed:
             pass
         else:

@@ -5,7 +5,6 @@ import json
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from loopback import Answers, Loopback, reply
 
-from bot.kalshi.canary import MOST_KINDS, Canary
 from bot.kalshi.read_budget import RESERVED, ReadBudget
 from bot.kalshi.rest import KalshiReads
 from bot.kalshi.sign import Signer
@@ -64,13 +63,3 @@ def test_reads_wait_as_the_budget_says() -> None:
             reads.exchange_status()
         reads.close()
     assert slept == [1.0]
-
-
-def test_the_canary_tells_each_kind_once_and_stays_small() -> None:
-    lines: list[str] = []
-    canary = Canary(lines.append)
-    for number in range(3 * MOST_KINDS):
-        canary.saw("ticker", f"fault {number}")
-        canary.saw("ticker", "fault 0")
-    assert canary.count == 6 * MOST_KINDS
-    assert len(canary.kinds) == MOST_KINDS + 1 and len(lines) == MOST_KINDS

@@ -435,34 +435,3 @@ def test_recorded_account_objects_convert(recorded):
     assert wire.book_levels(page.orderbooks[0]) == ([], [(1880, 36900)])
     for payload in json.loads(unpacked(recorded("kalshi_rest_202608/series_fee_fields.json.gz")))["payloads"].values():
         assert wire.reader(wire.SeriesReply)(json.dumps(payload).encode()).series.fee_multiplier >= 0
-
-
-def test_an_event_that_is_not_understood_hides_no_other_and_the_canary_counts_it_once_logged():
-    strange = EVENT | {"event_ticker": "KXA-2", "markets": [MARKET | {"ticker": "KXA-2-BOS", "status": "frozen"}]}
-    lacking = EVENT | {"event_ticker": "KXA-3", "markets": [{k: v for k, v in MARKET.items() if k != "price_ranges"}]}
-    exchange = Exchange(
-        **{
-            "/events": lambda query: body(events=[strange, EVENT, lacking], milestones=[], cursor=""),
-            "/series": lambda query: body(series=[SERIES]),
-        }
-    )
-
-    def twice(reads):
-        return reads.open_markets(), reads.open_markets(), reads.canary
-
-    (first, second, canary), lines = reading(exchange, twice)
-    assert [m.ticker for m, _ in first] == [m.ticker for m, _ in second] == ["KXA-1-BOS"]
-    assert sorted(canary.kinds.values()) == [2, 2] and canary.count == 4
-    told = [line for line in lines if "not understood" in line]
-    assert len(told) == 2 and "frozen" in told[0] and "price_ranges" in told[1]
-
-
-def test_a_reply_of_another_shape_is_counted_and_fails_the_read():
-    exchange = Exchange(**{"/portfolio/balance": lambda query: body(balance="12.00")})
-
-    def call(reads):
-        with pytest.raises(ReadFailed) as failure:
-            reads.balance()
-        return failure.value.kind, reads.canary.count
-
-    assert reading(exchange, call)[0] == ("body", 1)

@@ -31,6 +31,6 @@ def test_settlements_are_read_far_enough_back_for_one_that_is_listed_late() -> N
     state = new_state(default_config(Favourites()), "RUNNING", NOW)
     state.cash, state.read_ms = Money(0), NOW - 10_000
     reads = Reads()
-    read_account(reads, state, lambda: NOW)  # type: ignore[arg-type]
+    read_account(reads, state, lambda: NOW, lambda ticker: None)  # type: ignore[arg-type, return-value]
     assert reads.asked["settlements"]["min_ts"] <= NOW // 1000 - 1_800
     assert reads.asked["fills"]["min_ts"] >= NOW // 1000 - 120

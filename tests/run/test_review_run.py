@@ -16,6 +16,7 @@ from bot.core.trades import ExitPlan
 from bot.core.units import Count, Money, Price
 from bot.core.venue import Accepted, Market
 from bot.kalshi.rest import ReadFailed
+from bot.market_data.recorder import Recorder
 from bot.run.bot import Bot, default_config
 from bot.run.door import now_ms
 from bot.run.executor import Executor, WriteBudget
@@ -58,6 +59,10 @@ class Feed:
 
     def confirm_stale(self, now_ns: int) -> None: ...
 
+    def refresh(self, max_age_ms: int) -> None: ...
+
+    connected_now = True
+
     def stop(self) -> None: ...
 
 
@@ -98,7 +103,8 @@ def bot(tmp_path: Path) -> Iterator[Bot]:
     bot = Bot(
         settings, new_state(default_config(strategy), "RUNNING", now_ms()), boot="b", account="", journal=journal,
         history=history, supabase=None, reads=NoReads(), orders=Orders(), executor=Executor(WriteBudget(100, 100)),  # type: ignore[arg-type]
-        market_data=Feed(), odds=OddsFeed(None, 60, now_ms), strategy=strategy, publish=lambda: None,  # type: ignore[arg-type]
+        market_data=Feed(), recorder=Recorder(tmp_path / "recordings"),  # type: ignore[arg-type]
+        odds=OddsFeed(None, 60, now_ms), strategy=strategy, publish=lambda: None,  # type: ignore[arg-type]
     )  # fmt: skip
     yield bot
     bot.stop(0.2)
