@@ -6,14 +6,16 @@ What looks back further is in bot.paper.history.
 from collections.abc import Callable
 from typing import Any
 
+from bot.core.units import format_count
 from bot.paper import wire
 from bot.paper.hours import next_pause_ms
 from bot.paper.http import Refusal, Request, nested, page
-from bot.paper.model import Event, Market, Trade
+from bot.paper.model import Event, Market, Series, Trade
 from bot.paper.venue import Venue
 
 Json = dict[str, Any]
 SCOPES = ("competition", "competition_scope")
+SHARDS = {0: "Default", 1: "Combos", 2: "Crypto", 3: "Sports"}
 PAUSE_MS = 2 * 3_600_000
 
 FILTERS: dict[str, set[str]] = {
@@ -33,8 +35,8 @@ def status(venue: Venue, request: Request) -> Json:
         "trading_active": not halt,
         "intra_exchange_transfers_active": halt != "exchange",
     }
-    shards = sorted({0, *(event.exchange_index for event in venue.engine.events.values())})
-    described = [{"exchange_index": i, "description": "Default" if i == 0 else f"Shard {i}", **shard} for i in shards]
+    shards = {e.exchange_index: f"Shard {e.exchange_index}" for e in venue.engine.events.values()} | SHARDS
+    described = [{"exchange_index": i, "description": shards[i], **shard} for i in sorted(shards)]
     body: Json = {**shard, "exchange_index_statuses": described}
     if halt and venue.resumes_ms is not None:
         body["exchange_estimated_resume_time"] = wire.rfc3339(venue.resumes_ms)
@@ -68,11 +70,22 @@ def series_list(venue: Venue, request: Request) -> Json:
         for series in venue.engine.series.values()
         if (not category or series.category == category) and (not tags or tags & set(series.tags))
     ]
-    return {"series": [wire.series(series) for series in found]}
+    return {"series": [_series(venue, request, series) for series in found]}
 
 
 def series(venue: Venue, request: Request) -> Json:
-    return {"series": wire.series(_known(venue.engine.series, request.params["series_ticker"]))}
+    return {"series": _series(venue, request, _known(venue.engine.series, request.params["series_ticker"]))}
+
+
+def _series(venue: Venue, request: Request, series: Series) -> Json:
+    body = wire.series(series)
+    if request.flag("include_volume"):
+        events = {event.event_ticker for event in venue.engine.events.values() if event.series_ticker == series.ticker}
+        traded = sum(m.volume for m in venue.engine.markets.values() if m.event_ticker in events)
+        body["volume_fp"] = format_count(traded)
+    if request.flag("include_product_metadata"):
+        body["product_metadata"] = {}
+    return body
 
 
 def events(venue: Venue, request: Request) -> Json:
@@ -130,11 +143,13 @@ def event(venue: Venue, request: Request) -> Json:
 
 def markets(venue: Venue, request: Request) -> Json:
     engine = venue.engine
-    statuses = FILTERS.get(request.one_of("status", *FILTERS))
+    status = request.one_of("status", *FILTERS)
+    statuses = FILTERS.get(status)
     tickers, event_ticker = request.texts("tickers"), request.text("event_ticker")
     series_ticker = request.text("series_ticker")
     cutoff_ms = venue.cutoff_ms(request.now_ms)
     only_combos = request.one_of("mve_filter", "only", "exclude") == "only"
+    _check_times(request, status)
     bounds = [
         (field, request.number(f"min_{name}_ts", 0) * 1000, request.number(f"max_{name}_ts", 2**50) * 1000)
         for name, field in (
@@ -143,7 +158,7 @@ def markets(venue: Venue, request: Request) -> Json:
             ("settled", "settled_ms"),
             ("updated", "updated_ms"),
         )
-        if request.text(f"min_{name}_ts") or request.text(f"max_{name}_ts")
+        if _bounded(request, name)
     ]
 
     def wanted(market: Market) -> bool:
@@ -160,6 +175,24 @@ def markets(venue: Venue, request: Request) -> Json:
     found = [market for market in (engine.markets.values() if pool is None else pool) if wanted(market)]
     part, cursor = page(found, lambda market: market.ticker, request, 100, 1000)
     return {"markets": [_market(venue, request, market) for market in part], "cursor": cursor}
+
+
+def _check_times(request: Request, status: str) -> None:
+    """Which bounds of time go with which status, and that updates go with nothing else (section 4.4)."""
+    for name, with_status in (("created", ("unopened", "open")), ("close", ("closed",)), ("settled", ("settled",))):
+        if _bounded(request, name) and status and status not in with_status:
+            raise nested(400, "bad_request", f"{name}_ts goes with status {' or '.join(with_status)} or none")
+    others = ("status", "event_ticker", "tickers")
+    if _bounded(request, "updated") and (
+        any(request.text(name) for name in others)
+        or any(_bounded(request, name) for name in ("created", "close", "settled"))
+        or (request.text("series_ticker") and request.text("mve_filter") != "exclude")
+    ):
+        raise nested(400, "bad_request", "updated_ts goes with mve_filter=exclude and series_ticker only")
+
+
+def _bounded(request: Request, name: str) -> bool:
+    return bool(request.text(f"min_{name}_ts") or request.text(f"max_{name}_ts"))
 
 
 def market(venue: Venue, request: Request) -> Json:
@@ -207,6 +240,8 @@ def milestones(venue: Venue, request: Request) -> Json:
     if not request.text("limit"):
         raise request.invalid("limit", "required")
     category, kind = request.text("category"), request.text("type")
+    competition, source_id = request.text("competition"), request.text("source_id")
+    updated_ms = request.number("min_updated_ts", 0) * 1000
     related, since = request.text("related_event_ticker"), request.text("minimum_start_date")
     found = [
         milestone
@@ -215,9 +250,17 @@ def milestones(venue: Venue, request: Request) -> Json:
         and (not kind or milestone.type == kind)
         and (not related or related in milestone.related_event_tickers)
         and (not since or wire.rfc3339(milestone.start_ms) >= since)
+        and (not competition or competition in _competitions(venue, milestone.primary_event_tickers))
+        and not source_id
+        and (milestone.updated_ms or milestone.start_ms) >= updated_ms
     ]
     part, cursor = page(found, lambda milestone: milestone.id, request, 100, 500, 1)
     return {"milestones": [wire.milestone(milestone) for milestone in part], "cursor": cursor}
+
+
+def _competitions(venue: Venue, event_tickers: list[str]) -> set[str]:
+    events = [venue.engine.events[ticker] for ticker in event_tickers if ticker in venue.engine.events]
+    return {event.product_metadata.get("competition", "") for event in events}
 
 
 def milestone(venue: Venue, request: Request) -> Json:
@@ -225,11 +268,13 @@ def milestone(venue: Venue, request: Request) -> Json:
 
 
 def targets(venue: Venue, request: Request) -> Json:
-    ids, kind = set(request.texts("ids")), request.text("type")
+    ids, kind, competition = set(request.texts("ids")), request.text("type"), request.text("competition")
     found = [
         target
         for target in venue.engine.targets.values()
-        if (not ids or target.id in ids) and (not kind or target.type == kind)
+        if (not ids or target.id in ids)
+        and (not kind or target.type == kind)
+        and (not competition or target.details.get("league") == competition)
     ]
     request.query["limit"] = [str(request.number("page_size", 100, 1, 2000))]
     part, cursor = page(found, lambda target: target.id, request, 100, 2000)

@@ -22,6 +22,10 @@ from bot.paper.venue import Venue
 
 STREAM = "/trade-api/ws/v2"
 MAX_BODY = 4 << 20
+IDLE_S = 300
+"""How long a connection may wait between requests."""
+MOST_CONNECTIONS = 800
+"""Beyond these new ones wait until others end."""
 
 
 class Pause(msgspec.Struct):
@@ -82,10 +86,7 @@ def _served(venue: Venue, endpoint: Endpoint, request: Request, skew_ms: int) ->
         _charge(venue, endpoint, request)
     body = endpoint.handler(venue, request)
     venue.beat(request.now_ms)
-    made = Answer(endpoint.status) if body is None else json_answer(endpoint.status, body)
-    if venue.faults.lag_ms and request.method == "GET":
-        venue.faults.remember(mishaps.question(request), made, request.now_ms)
-    return made
+    return Answer(endpoint.status) if body is None else json_answer(endpoint.status, body)
 
 
 def _check_subaccount(key: Key, request: Request) -> None:
@@ -136,6 +137,7 @@ def _own(venue: Venue, request: Request) -> Answer:
                 venue.faults.install(read_plan(request.body), request.now_ms)
             except msgspec.DecodeError as broken:
                 raise malformed(str(broken)) from None
+            venue.beat(request.now_ms)
             return Answer(204)
     raise nested(404, "not_found")
 
@@ -187,17 +189,38 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         path, _, query = self.path.partition("?")
         now_ms = venue.now_ms()
         if (self.content_length or 0) > MAX_BODY:
-            self.close_connection = True
-            self._reply(json_answer(413, {"code": "bad_request", "message": "request body too large"}))
+            self._turn_away(413, "request body too large")
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self.wsgi_input.read()
+        body = None
+        with gevent.Timeout(venue.settings.request_timeout_s, False):
+            body = self.wsgi_input.read(MAX_BODY + 1)
+        if body is None:
+            self._turn_away(408, "request body took too long")
+            return
+        if len(body) > MAX_BODY:
+            self._turn_away(413, "request body too large")
+            return
         request = Request(self.command, path, parse_qs(query, keep_blank_values=True), headers, body, now_ms)
         if path == STREAM and headers.get("upgrade", "").lower() == "websocket":
             self._stream(venue, request)
             return
         self._reply(answer(venue, request))
         gevent.sleep(0)
+
+    def read_requestline(self) -> str:
+        line = ""
+        with gevent.Timeout(IDLE_S, False):
+            line = super().read_requestline()
+        return line
+
+    def read_request(self, raw_requestline: str) -> bool:
+        with gevent.Timeout(self.server.venue.settings.request_timeout_s, ValueError("headers took too long")):
+            return super().read_request(raw_requestline)
+
+    def _turn_away(self, status: int, why: str) -> None:
+        self.close_connection = True
+        self._reply(json_answer(status, {"code": "bad_request", "message": why}))
 
     def handle_error(self, t: Any, v: Any, tb: Any) -> None:
         self.close_connection = True
@@ -240,7 +263,7 @@ class Connection(WSGIHandler):  # type: ignore[misc]
 
 
 def _upgrade(venue: Venue, request: Request, skew_ms: int) -> Answer:
-    venue.keys.check("GET", STREAM, request.headers, request.now_ms + skew_ms)
+    venue.keys.check("GET", STREAM, request.headers, request.now_ms + skew_ms).allow("read")
     return Answer(101, frames.accept_key(request.headers.get("sec-websocket-key", "")).encode())
 
 
@@ -251,6 +274,14 @@ class Server(WSGIServer):  # type: ignore[misc]
 
     def __init__(self, venue: Venue, port: int, restart: Callable[[int], None]) -> None:
         """`restart(down_ms)` ends the process and starts it anew; it does not return."""
-        super().__init__(("127.0.0.1", port), None, handler_class=Connection, log=None, error_log=None, backlog=512)
+        super().__init__(
+            ("127.0.0.1", port),
+            None,
+            handler_class=Connection,
+            log=None,
+            error_log=None,
+            backlog=512,
+            spawn=MOST_CONNECTIONS,
+        )
         self.venue = venue
         self.restart = restart

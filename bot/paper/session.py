@@ -19,6 +19,10 @@ SEQUENCED = {"orderbook_delta", "trade", "market_lifecycle_v2", "multivariate_ma
 UNFILTERED = {"market_lifecycle_v2", "multivariate_market_lifecycle", "order_group_updates"}
 CHANNELS = SEQUENCED | {"ticker", "fill", "user_orders", "market_positions"}
 STALLED_S = 30
+MAX_COMMANDS = 10_000
+"""Per second and session."""
+MAX_MARKETS = 500_000
+"""Market subscriptions of a session."""
 
 encode = msgspec.json.Encoder().encode
 
@@ -36,6 +40,8 @@ ERRORS = {
     14: "Market Ticker required",
     15: "Action required",
     25: "Subscription buffer overflow",
+    26: "Market subscription limit exceeded",
+    27: "Too many requests",
 }
 
 
@@ -113,6 +119,7 @@ class Session:
         self._queued = 0
         self._wake = Signal()
         self._open = True
+        self._second = self._commands = 0
         self._last_sid = 0
         self._writing_since: float | None = None
         self._mute = ""
@@ -238,9 +245,10 @@ class Session:
             given = command.get("id", 0)
             number = given if isinstance(given, int) and given > 0 else 0
             name = command.get("cmd")
+            self._count_command()
             if name == "list_subscriptions":
                 listing = [{"channel": sub.channel, "sid": sub.sid} for sub in self.by_sid.values()]
-                self.send(encode({"type": "ok", "id": number, "msg": listing}) + b"\n")
+                self.send(encode(_named("ok", number) | {"msg": listing}) + b"\n")
                 return
             if name not in ("subscribe", "unsubscribe", "update_subscription"):
                 raise Refused(5)
@@ -255,6 +263,15 @@ class Session:
                 self._update(number, params)
         except Refused as refused:
             self.send(_error(refused.code, number=number))
+
+    def _count_command(self) -> None:
+        """Refuse commands beyond MAX_COMMANDS in one second."""
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._commands = second, 0
+        self._commands += 1
+        if self._commands > MAX_COMMANDS:
+            raise Refused(27)
 
     def _subscribe(self, number: int, params: dict[str, Any]) -> None:
         channels = params.get("channels")
@@ -271,7 +288,7 @@ class Session:
             if sub is None:
                 sub = self._new(channel, params)
                 message: dict[str, Any] = {"channel": channel, "sid": sub.sid}
-                self.send(encode({"type": "subscribed", "id": number, "msg": message}) + b"\n")
+                self.send(encode(_named("subscribed", number) | {"msg": message}) + b"\n")
                 self._start(sub, wanted, params)
             else:
                 fresh = self._fresh(sub, wanted)
@@ -377,13 +394,21 @@ class Session:
         listed = [named] if isinstance(named, str) else named
         if not isinstance(listed, list) or not all(isinstance(ticker, str) for ticker in listed):
             raise Refused(11)
+        if self.hub.engine.rules.unknown_tickers == "refused" and not self.hub.engine.markets.keys() >= set(listed):
+            raise Refused(11)
+        held = sum(len(sub.tickers or ()) for sub in self.by_sid.values())
+        if held + len(listed) > MAX_MARKETS:
+            raise Refused(26)
         return list(dict.fromkeys(listed))
 
 
+def _named(kind: str, number: int) -> dict[str, Any]:
+    """The head of a reply; a command with id 0 has none (kalshi-api.md section 6.2)."""
+    return {"type": kind, "id": number} if number else {"type": kind}
+
+
 def _error(code: int, *, number: int = 0, sid: int = 0) -> bytes:
-    body: dict[str, Any] = {"type": "error"}
-    if number:
-        body["id"] = number
+    body = _named("error", number)
     if sid:
         body["sid"] = sid
     return encode(body | {"msg": {"code": code, "msg": ERRORS[code]}}) + b"\n"
