@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import gevent
+import msgspec
 from flask import Flask
 
 import web.desk
@@ -237,7 +238,7 @@ def _restore(settings: Settings, strategy: Favourites) -> tuple[TradingState, Jo
     mode: facts.TradingMode = "RUNNING" if settings.mode == "paper" else "PAUSED"
     try:
         state, replayed = restore(journal, default_config(strategy), mode, now_ms())
-    except (StoreError, ValueError, KeyError) as error:
+    except (StoreError, ValueError, KeyError, msgspec.MsgspecError) as error:
         raise StartError(f"The journal cannot be used: {error}") from error
     notices.info("restored %d facts, %d of them replayed", state.facts, len(replayed))
     return state, journal, replayed

@@ -17,10 +17,10 @@ from bot.core.facts import (
 )
 from bot.core.orders import OrderState
 from bot.core.state import settlement_key
-from bot.core.trades import ExitPlan
+from bot.core.trades import ExitPlan, exit_quote
 from bot.core.turn import Turn
-from bot.core.units import Price, format_count, format_money
-from bot.core.venue import Market, Settlement, VenuePosition
+from bot.core.units import ONE, Price, format_count, format_money
+from bot.core.venue import Market, Quote, Settlement, VenuePosition
 
 LAG_MS = 2_000
 """Reads lag writes by up to a second or so (kalshi-api.md 4.0); within this our own news outranks a reading."""
@@ -72,12 +72,13 @@ def _baseline(turn: Turn, event: AccountRead) -> None:
     turn.note("info", "baseline", f"books begin with {format_money(event.balance)} cash")
     for found in event.positions:
         if found.count:
-            _adopt(turn, found, event.markets.get(found.ticker))
+            _adopt(turn, found, event.markets.get(found.ticker), event.quotes.get(found.ticker))
     for order in event.resting:
         turn.note("warning", "external_order", f"resting order {order.order_id} is not ours: left alone", order.ticker)
 
 
-def _adopt(turn: Turn, found: VenuePosition, market: Market | None) -> None:
+def _adopt(turn: Turn, found: VenuePosition, market: Market | None, quote: Quote | None) -> None:
+    """The default plan: a stop below cost, or below its price now where that is lower; nothing is sold at once."""
     state, now = turn.state, turn.at_ms
     turn.record(PositionAdopted(now, found.ticker, found.count, found.cost, found.realized, found.fees))
     if market is None:
@@ -85,6 +86,9 @@ def _adopt(turn: Turn, found: VenuePosition, market: Market | None) -> None:
         return
     long, size = found.count > 0, abs(found.count)
     each = found.cost // size
+    seen = exit_quote("bid" if long else "ask", quote) if quote else None
+    if seen is not None:
+        each = min(each, seen if long else ONE - seen)
     distance = state.config.risk["adopted_stop"]
     grid = market.grid
     stop = grid.up(max(each - distance, 1)) if long else grid.down(min(10_000 - each + distance, 9_999))

@@ -116,6 +116,8 @@ class AccountRead(msgspec.Struct, frozen=True):
     settlements: tuple[Settlement, ...]
     markets: dict[str, Market]
     """Facts of the markets with positions, for adoption."""
+    quotes: dict[str, Quote] = {}
+    """Their quotes at the reading."""
 
 
 class MarketChange(msgspec.Struct, frozen=True):

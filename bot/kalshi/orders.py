@@ -63,7 +63,16 @@ _read_cancel = wire.reader(_CancelReply)
 class _Lane:
     """The connections of one kind of traffic; a busy one never holds the next request, which opens another."""
 
-    def __init__(self, host: str, port: int, secure: bool, connect_timeout: float, clock_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        secure: bool,
+        connect_timeout: float,
+        reply_timeout: float,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self.reply_timeout = reply_timeout
         pool = SSLConnectionPool if secure else ConnectionPool
         self._factory = pool(host, port, host, port, size=_CONNECTIONS, connection_timeout=connect_timeout)
         self._clock_ns = clock_ns
@@ -124,10 +133,14 @@ class KalshiOrders:
         on_sent: Callable[[str, int], None] = lambda client_order_id, sent_ns: None,
         connect_timeout: float = 3.0,
         reply_timeout: float = 5.0,
+        exit_reply_timeout: float = 2.0,
         clock_ns: Callable[[], int] = time.time_ns,
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """`on_sent(client_order_id, time_ns)` is called when the kernel has taken a create request."""
+        """`on_sent(client_order_id, time_ns)` is called when the kernel has taken a create request.
+
+        An exit is given up sooner than an entry: it is sent again with the same id, and nothing is lost by that.
+        """
         parts = urlsplit(base_url)
         secure = parts.scheme == "https"
         host, port = parts.hostname or "", parts.port or (443 if secure else 80)
@@ -136,13 +149,12 @@ class KalshiOrders:
         self._orders_path = f"{self._prefix}/portfolio/events/orders"
         self._signer = signer
         self._on_sent = on_sent
-        self._reply_timeout = reply_timeout
         self._clock_ns = clock_ns
         self._log = log
         self.create_headers = HeaderStock(signer, "POST", self._orders_path, clock_ns)
         """Call its refresh() about once a second."""
-        self._exits = _Lane(host, port, secure, connect_timeout, clock_ns)
-        self._others = _Lane(host, port, secure, connect_timeout, clock_ns)
+        self._exits = _Lane(host, port, secure, connect_timeout, exit_reply_timeout, clock_ns)
+        self._others = _Lane(host, port, secure, connect_timeout, reply_timeout, clock_ns)
 
     def create(self, order: PlaceOrder) -> Outcome:
         """Send one order."""
@@ -229,7 +241,7 @@ class KalshiOrders:
                 return self._await_reply(lane, sock, method)
             except TimeoutError:
                 lane.drop(sock)
-                return Unknown(f"no complete reply within {self._reply_timeout:g} s")
+                return Unknown(f"no complete reply within {lane.reply_timeout:g} s")
             except (OSError, HTTPParseError) as error:
                 lane.drop(sock)
                 return Unknown(f"connection lost before the reply was complete: {error}")
@@ -243,14 +255,14 @@ class KalshiOrders:
 
     def _await_reply(self, lane: _Lane, sock: Any, method: str) -> tuple[int, bytes]:
         reply = HTTPResponse(method)
-        deadline = time.monotonic() + self._reply_timeout
+        deadline = time.monotonic() + lane.reply_timeout
         while not (reply.message_complete and reply.get_code() >= 200):
             sock.settimeout(max(deadline - time.monotonic(), 0.001))
             data = sock.recv(65536)
             if not data:
                 raise ConnectionResetError("closed by the exchange")
             reply.feed(data)
-        sock.settimeout(self._reply_timeout)
+        sock.settimeout(lane.reply_timeout)
         if reply.should_close():
             lane.drop(sock)
         else:

@@ -145,9 +145,9 @@ class MarketData:
         if old:
             self._read_books(old[:REFRESHED])
 
-    def read_market(self, ticker: str) -> Market:
-        """The facts of a market that discovery may not know (settled, say). ReadFailed when it cannot be read."""
-        return self._markets.get(ticker) or self._reads.market(ticker)[0]
+    def read_market(self, ticker: str) -> tuple[Market, Quote]:
+        """The facts of a market that discovery may not know (settled, say), and its quote. May raise ReadFailed."""
+        return self._reads.market(ticker)
 
     def _discover(self) -> None:
         started_ns = self._clock_ns()

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from bot.core.events import AccountRead, FillSeen, OrderResolved
 from bot.core.state import TradingState
-from bot.core.venue import Market
-from bot.kalshi.rest import KalshiReads
+from bot.core.venue import Market, Quote
+from bot.kalshi.rest import KalshiReads, ReadFailed
 
 OVERLAP_MS = 60_000
 """Each reading of fills reaches back this far before the last one."""
@@ -21,9 +21,15 @@ SIGNATURE_MS = 30_000
 
 
 def read_account(
-    reads: KalshiReads, state: TradingState, clock_ms: Callable[[], int], read_market: Callable[[str], Market]
+    reads: KalshiReads,
+    state: TradingState,
+    clock_ms: Callable[[], int],
+    read_market: Callable[[str], tuple[Market, Quote]],
 ) -> AccountRead:
-    """One complete reading. ReadFailed when any part of it failed: then nothing is concluded."""
+    """One complete reading. ReadFailed when any part of it failed: then nothing is concluded.
+
+    At the baseline fills are read again after the balance: one that came between is in it and must not be booked.
+    """
     started = clock_ms()
     since = started - BASELINE_MS if state.cash is None else min(state.read_ms, started) - OVERLAP_MS
     fills = reads.fills(min_ts=since // 1000)
@@ -31,11 +37,11 @@ def read_account(
     settlements = reads.settlements(min_ts=(since + OVERLAP_MS - SETTLED_OVERLAP_MS) // 1000)
     positions = reads.positions()
     balance = reads.balance()
-    markets: dict[str, Market] = {}
+    found: dict[str, tuple[Market, Quote]] = {}
     if state.cash is None:
-        for position in positions:
-            if position.count:
-                markets[position.ticker] = read_market(position.ticker)
+        if {x.trade_id for x in reads.fills(min_ts=since // 1000)} != {x.trade_id for x in fills}:
+            raise ReadFailed("body", message="the account changed while it was read for the first time")
+        found = {p.ticker: read_market(p.ticker) for p in positions if p.count}
     return AccountRead(
         clock_ms(),
         started,
@@ -44,7 +50,8 @@ def read_account(
         tuple(positions),
         balance,
         tuple(sorted(settlements, key=lambda x: (x.settled_ms, x.ticker))),
-        markets,
+        {ticker: market for ticker, (market, _) in found.items()},
+        {ticker: quote for ticker, (_, quote) in found.items()},
     )
 
 

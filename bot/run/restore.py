@@ -2,7 +2,7 @@
 
 from bot.core.config import Config
 from bot.core.facts import Fact, TradingMode, decode
-from bot.core.state import TradingState, fold, load, new_state, state_hash
+from bot.core.state import TradingState, fold, hash_of, load, new_state
 from bot.store.journal import Journal, JournalError
 
 
@@ -17,9 +17,9 @@ def restore(journal: Journal, config: Config, mode: TradingMode, now_ms: int) ->
     if loaded.snapshot is None:
         state = new_state(config, mode, now_ms)
     else:
-        state = load(loaded.snapshot)
-        if state_hash(state) != loaded.snapshot_hash:
+        if hash_of(loaded.snapshot) != loaded.snapshot_hash:
             raise JournalError("the snapshot has another hash than recorded; keep the file and report it")
+        state = load(loaded.snapshot)
     replayed = [decode(record) for _, record in loaded.records]
     for fact in replayed:
         fold(state, fact)

@@ -37,7 +37,7 @@ from bot.sim.clock import Clock, Host, end_task
 from bot.sim.disk import File, SimDisk
 from bot.sim.faults import Faults
 from bot.sim.network import Client, Network, Stream
-from bot.sim.strategy import propose
+from bot.sim.strategy import Strategy, propose
 from bot.store.journal import Journal
 
 SWEEP_MS = 2_000
@@ -59,7 +59,7 @@ class Program:
 
     def __init__(
         self, clock: Clock, network: Network, faults: Faults, file: File, auditor: Auditor, boot: str,
-        on_death: Callable[["Program"], None],
+        on_death: Callable[["Program"], None], strategy: Strategy = propose,
     ) -> None:  # fmt: skip
         self.clock = clock
         self.network = network
@@ -75,6 +75,7 @@ class Program:
         self.journal = Journal(self.disk)
         self.quotes: dict[str, tuple[Quote | None, int]] = {}
         self._on_death = on_death
+        self._propose = strategy
         self._committing = False
         self._reconciling = False
         self._reconcile_again = False
@@ -205,7 +206,7 @@ class Program:
     def _reconcile(self) -> None:
         """One at a time; woken meanwhile, it runs once more (bot.run.loops.Loop)."""
         try:
-            event = read_account(self.client, self.state, self.clock.ms, lambda t: self.client.market(t)[0])  # type: ignore[arg-type]
+            event = read_account(self.client, self.state, self.clock.ms, self.client.market)  # type: ignore[arg-type]
         except ReadFailed:
             pass
         else:
@@ -251,7 +252,7 @@ class Program:
     def _strategy(self) -> None:
         if self.stopping:
             return
-        proposal = propose(self.network.exchange, self.trusted, self.rng, self.clock.now_ms)
+        proposal = self._propose(self.network.exchange, self.trusted, self.rng, self.clock.now_ms)
         if proposal is not None:
             age = self.clock.now_ms - self.quotes[proposal.market.ticker][1]
             self.handle(Propose(self.clock.now_ms, proposal, age))

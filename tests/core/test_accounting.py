@@ -223,3 +223,15 @@ def test_what_is_not_a_decimal_string_is_refused(text: str) -> None:
 def test_numbers_are_refused_where_strings_belong() -> None:
     with pytest.raises(ValueError):
         parse_money(5.0)  # type: ignore[arg-type]
+
+
+def test_a_found_position_that_already_trades_below_its_stop_is_not_sold_at_once() -> None:
+    scene = Scene()
+    scene.state.cash = None
+    found = VenuePosition(TICKER, Count(1_000), Money(8_500_000), Money(0), Money(0))
+    seen = Quote(TICKER, Price(6_000), Price(6_100), Count(100), Count(100), T0, T0, "rest")
+    scene.read(cash=700_000_000, positions=[found], markets={TICKER: market()}, quotes={TICKER: seen})
+    scene.at(1).tick(6_000, 6_100)
+    assert scene.sent() == [] and scene.trade().plan.stop == 5_000
+    scene.at(2).tick(5_000, 5_100)
+    assert [o.count for o in scene.sent()] == [1_000]
