@@ -1,10 +1,12 @@
 """The operator's words: one table from mode and verb to mode, and what each does to entries, exits and orders."""
 
+import msgspec
+
 from bot.core import config, exiting, replies
 from bot.core.config import Param
 from bot.core.effects import CancelOrder
 from bot.core.events import Command
-from bot.core.facts import ConfigChanged, ModeChanged, TradingMode
+from bot.core.facts import ConfigChanged, ModeChanged, PlanChanged, TradingMode
 from bot.core.trades import TradeState, exit_quote
 from bot.core.turn import Turn
 
@@ -77,7 +79,10 @@ def _close(turn: Turn, event: Command) -> None:
 
 def _leave(turn: Turn, ticker: str, event: Command) -> None:
     trade = turn.state.trade_at(ticker)
-    if trade is None or trade.open_count() <= 0:
+    if trade is None:
+        return
+    if trade.open_count() <= 0:  # its entry is under way: what it still brings is left at once
+        turn.record(PlanChanged(turn.at_ms, trade.id, msgspec.structs.replace(trade.plan, time_exit_ms=turn.at_ms)))
         return
     if trade.state is TradeState.EXITING and trade.exit_kind == "flatten":
         return

@@ -263,3 +263,15 @@ def test_a_market_in_which_nothing_is_held_costs_a_tick_nothing() -> None:
     turn = scene.tick(100, 200, ticker="KXOTHER-1-A")
     assert turn.facts == [] and turn.effects == []
     assert market().ticker == TICKER
+
+
+def test_flatten_reaches_what_an_entry_under_way_still_brings() -> None:
+    scene = Scene()
+    scene.propose()
+    [entry] = scene.sent()
+    scene.do(e.Sending(scene.now, entry.client_order_id))
+    scene.do(e.Command(scene.now, "flatten", "test", {}))
+    scene.at(0.2).reply(entry, 2_000)
+    scene.fill(entry, 8_800, 2_000)
+    scene.at(0.5).tick(8_700, 8_800)
+    assert [(o.side, o.count) for o in scene.sent()] == [("ask", 2_000)]
