@@ -270,6 +270,27 @@ def test_groups_over_rest_and_their_channel(exchange: Exchange) -> None:
     assert frames[1]["msg"]["contracts_limit_fp"] == "7.00"
 
 
+def test_groups_and_fees_outlive_a_kill(start: Callable[..., Exchange]) -> None:
+    first = start()
+    quote(first)
+    change = {"id": "1", "series_ticker": SERIES, "event_ticker": EVENT, "fee_type": None, "fee_multiplier": 0.5}
+    first.tell("change_fees", change | {"scheduled_ms": 0}, "now")
+    path = "/portfolio/order_groups"
+    group, gone = (first.call("POST", f"{path}/create", {"contracts_limit": 5}).json()["order_group_id"] for _ in "ab")
+    order = first.order(BOS, "bid", "0.1000", "1.00", order_group_id=group).json()["order_id"]
+    first.order(BOS, "bid", "0.5800", "4.00", order_group_id=group)
+    first.call("DELETE", f"{path}/{gone}")
+    first.kill()
+    second = start()
+    assert [one["id"] for one in second.get(path)["order_groups"]] == [group]
+    assert second.get(f"{path}/{group}")["orders"] == [order]
+    assert second.get(f"/events/{EVENT}")["event"]["fee_multiplier_override"] == 0.5
+    quote(second)
+    made = second.order(BOS, "bid", "0.5800", "2.00", order_group_id=group).json()
+    assert (made["fill_count"], made["average_fee_paid"]) == ("2.00", "0.0086")
+    assert second.get(f"{path}/{group}")["orders"] == [], "the window goes on over the kill"
+
+
 # Pauses, lag, history
 
 

@@ -244,6 +244,38 @@ def test_the_grid_may_change_under_resting_orders(floor: Floor) -> None:
     assert orders.amend(floor.engine, "ann", old.order_id, NOW, **form).remaining == 50
 
 
+GRIDS = {
+    # (edge step, from where the centre begins, centre step) in price units: kalshi-api.md section 3.2
+    "linear_cent": (100, 0, 100),
+    "deci_cent": (10, 0, 10),
+    "tapered_deci_cent": (10, 1_000, 100),
+    "center_whole_edge_half_cent": (50, 1_000, 100),
+    "center_whole_edge_quint_cent": (20, 1_000, 100),
+    "center_half_edge_half_cent": (50, 0, 50),
+    "center_half_edge_quint_cent": (20, 1_000, 50),
+    "center_half_edge_deci_cent": (10, 1_000, 50),
+    "center_quint_edge_quint_cent": (20, 0, 20),
+    "center_quint_edge_deci_cent": (10, 1_000, 20),
+    "center_centi_edge_centi_cent": (1, 0, 1),
+    "center_deci_edge_centi_cent": (1, 100, 10),
+}
+
+
+@pytest.mark.parametrize("label", GRIDS)
+def test_every_grid_takes_its_prices_and_no_others(floor: Floor, label: str) -> None:
+    edge, border, centre = GRIDS[label]
+    bands = [(0, border, edge), (border, 10_000 - border, centre), (10_000 - border, 10_000, edge)]
+    floor.engine.set_grid(M, label, [band for band in bands if band[0] < band[1]], NOW)
+    near = range(1, 10_000) if edge > 1 else [*range(1, 150), *range(4_900, 5_100), *range(9_850, 10_000)]
+    for price in [0, *near, 10_000]:
+        step = edge if price < border or price > 10_000 - border else centre
+        if 0 < price < 10_000 and price % step == 0:
+            order = floor.send("ann", "bid", price, 1)
+            orders.cancel(floor.engine, "ann", order.order_id, NOW)
+        else:
+            floor.refuses("invalid_price", "ann", "bid", price, 1)
+
+
 def test_changed_fees_hold_from_their_time_on_and_an_events_own_come_first(floor: Floor) -> None:
     floor.crowd("ask", 4000, 10_000)
     at = NOW + 1_000
