@@ -41,7 +41,6 @@ Kind = Literal[
 FRAMES = frozenset({"drop", "duplicate", "reorder", "garbage", "overflow", "silent", "dead", "reset", "delay"})
 """The kinds that a WebSocket frame can meet; a request meets those that are not only for frames."""
 ONLY_FRAMES = FRAMES - {"reset", "delay"}
-MOST_ANSWERS = 1_000
 P99 = NormalDist().inv_cdf(0.99)
 
 
@@ -98,7 +97,6 @@ class Faults:
         self.plan = plan
         self.since_ms = now_ms
         self._random = [Random(f"{self.seed}/{place}") for place in range(len(plan))]
-        self._answers: dict[str, tuple[int, object]] = {}
 
     def strike(self, at: str, what: str, now_ms: int) -> Fault | None:
         """The first fault that hits this request (`what`: its path) or frame (its channel); each call counts once."""
@@ -125,17 +123,6 @@ class Faults:
     def lag_ms(self) -> int:
         """How old a read may be at most."""
         return max((fault.delay_ms for fault in self.plan if fault.kind == "stale"), default=0)
-
-    def remember(self, call: str, answer: object, now_ms: int) -> None:
-        """Keep the answer to a read, so that a stale one can repeat it."""
-        if len(self._answers) >= MOST_ANSWERS:
-            del self._answers[next(iter(self._answers))]
-        self._answers[call] = now_ms, answer
-
-    def recall(self, call: str, fault: Fault, now_ms: int) -> object | None:
-        """What the same call was answered not longer ago than the fault says."""
-        at_ms, answer = self._answers.get(call, (0, None))
-        return answer if now_ms - at_ms <= fault.delay_ms else None
 
 
 def read_plan(source: str | bytes) -> list[Fault]:

@@ -34,8 +34,7 @@ def meet(venue: Venue, fault: Fault, request: Request, serve: Callable[[int], An
         case "wrong_order":
             return _other_order(venue, serve(0))
         case "stale":
-            known = venue.faults.recall(question(request), fault, request.now_ms)
-            return known if isinstance(known, Answer) else serve(0)
+            return _stale(venue, fault.delay_ms, serve)
         case "delay":
             return _late(venue.faults.delay_ms(fault), fault, serve)
     if fault.after:
@@ -53,9 +52,13 @@ def meet(venue: Venue, fault: Fault, request: Request, serve: Callable[[int], An
     return _error(status, fault, nested(status, CODES[status]).body)
 
 
-def question(request: Request) -> str:
-    """What was asked, the same for the same call."""
-    return f"{request.path} {sorted(request.query.items())}"
+def _stale(venue: Venue, lag_ms: int, serve: Callable[[int], Answer]) -> Answer:
+    """Serving never yields, so no other request sees the lag."""
+    venue.past.struck_ms = lag_ms
+    try:
+        return serve(0)
+    finally:
+        venue.past.struck_ms = 0
 
 
 def _late(delay_ms: int, fault: Fault, serve: Callable[[int], Answer]) -> Answer:

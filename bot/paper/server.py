@@ -209,14 +209,13 @@ class Connection(WSGIHandler):  # type: ignore[misc]
         gevent.sleep(0)
 
     def read_requestline(self) -> str:
-        line = ""
         with gevent.Timeout(IDLE_S, False):
-            line = super().read_requestline()
-        return line
+            return str(super().read_requestline())
+        return ""
 
     def read_request(self, raw_requestline: str) -> bool:
         with gevent.Timeout(self.server.venue.settings.request_timeout_s, ValueError("headers took too long")):
-            return super().read_request(raw_requestline)
+            return bool(super().read_request(raw_requestline))
 
     def _turn_away(self, status: int, why: str) -> None:
         self.close_connection = True

@@ -62,6 +62,10 @@ class Settings(msgspec.Struct, frozen=True):
     key_type: Algorithm = "rsa"
     ws_buffer: int = 4 << 20
     """Bytes that may wait for one slow WebSocket client."""
+    ws_connections: int = 200
+    """How many WebSocket connections the member may have at once."""
+    request_timeout_s: float = 20.0
+    """How long the headers, and then the body, of a request may take to arrive."""
     pump_ms: int = 50
     read_lag_ms: int = 0
     """How far the member's reads lag behind his writes."""
@@ -96,7 +100,7 @@ class Venue:
         self.faults = faults
         self.quota = Quota()
         self.now_ms = clock()
-        self.past = Past(engine, account, settings.read_lag_ms)
+        self.past = Past(engine, account, settings.read_lag_ms, faults)
         self.resumes_ms: int | None = None
         """When a halt is expected to end, if that is known."""
         self.set_tier((state.note("tier") or settings.tier.encode()).decode())
@@ -149,25 +153,33 @@ class Venue:
 class Past(Listener):
     """The account as reads see it, `lag_ms` behind (kalshi-api.md section 4.0: reads lag writes)."""
 
-    def __init__(self, engine: Engine, account: Account, lag_ms: int) -> None:
+    def __init__(self, engine: Engine, account: Account, lag_ms: int, faults: Faults) -> None:
         self.lag_ms = lag_ms
+        self.struck_ms = 0
+        """How far the read that is being answered lags by a fault."""
         self._account = account
+        self._faults = faults
         self._changed = True
         self._kept: deque[tuple[int, Account]] = deque()
         engine.listeners.append(self)
 
     def account(self, now_ms: int) -> Account:
         """The newest state that is old enough to be seen."""
-        if not self.lag_ms:
+        lag_ms = max(self.lag_ms, self.struck_ms)
+        if not lag_ms or not self._kept:
             return self._account
-        while len(self._kept) > 1 and self._kept[1][0] <= now_ms - self.lag_ms:
-            self._kept.popleft()
-        return self._kept[0][1] if self._kept else self._account
+        old = (account for at_ms, account in reversed(self._kept) if at_ms <= now_ms - lag_ms)
+        return next(old, self._kept[0][1])
 
     def beat(self, now_ms: int) -> None:
-        if self.lag_ms and self._changed:
+        keep_ms = max(self.lag_ms, self._faults.lag_ms)
+        if not keep_ms:
+            self._kept.clear()
+        elif self._changed or not self._kept:
             self._kept.append((now_ms, self._account.copy()))
             self._changed = False
+        while len(self._kept) > 1 and self._kept[1][0] <= now_ms - keep_ms:
+            self._kept.popleft()
 
     def order(self, order: Order) -> None:
         self._changed = True
