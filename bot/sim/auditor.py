@@ -22,7 +22,7 @@ from bot.store.journal import Record, Snapshot
 FIRST_SEND_MS = 10
 """A stop that became due with no exit under way is sent within this."""
 
-AGAIN_MS = 9_000
+AGAIN_MS = 5_500
 """Afterwards an exit is sent at least this often until flat: reply time-out, a refusal's wait, one sweep."""
 
 PROTECTED_MS = 25_000

@@ -12,6 +12,22 @@ TABLES: dict[str, Any] = {"order": orders, "trade": trades, "command": commands}
 JUDGED_FROM = 200
 """Seeds: fewer cannot be expected to meet everything."""
 
+NOT_REACHED = {
+    "order sending sent": "the executor tells each send once",
+    "order unknown rejected": "a refused re-send proves nothing, so the core does not take this step",
+    "order cancelled part_filled": "a proven cancel names all its fills",
+    "order cancelled filled": "a proven cancel names all its fills",
+    "order rejected rejected": "an order that ended is not sent again",
+    "trade opening exit_fired": "a fill opens the trade before anything can be due",
+    "trade open entry_filled": "asked for only while the trade is not open",
+    "trade open entry_ended": "asked for only while the trade is opening",
+    "trade exiting entry_filled": "asked for only while the trade is not open",
+    "trade exiting entry_ended": "asked for only while the trade is opening",
+    "trade aborted entry_filled": "needs a fill of an order that was proven dead",
+    "command STANDBY kill": "a program that stands by runs no core",
+}
+"""Rows that no run can use while the exchange tells the truth, with the reason; tests/core reaches them by hand."""
+
 steps: Counter[str] = Counter()
 
 
@@ -50,4 +66,4 @@ def missing(injected: Mapping[str, int], used: Mapping[str, int]) -> list[str]:
     """Faults that never happened and table rows that were never used."""
     faults = [f"{op} {kind}" for op, kinds in KINDS.items() for kind in kinds]
     rows = [f"{name} {key[0]} {key[1]}" for name, module in TABLES.items() for key in module.TRANSITIONS]
-    return [f for f in faults if not injected.get(f)] + [r for r in rows if not used.get(r)]
+    return [f for f in faults if not injected.get(f)] + [r for r in rows if not used.get(r) and r not in NOT_REACHED]

@@ -120,6 +120,13 @@ class Faults:
         self.on = True
         self.timed: list[Fault] = []
         self._at: dict[tuple[str, int], Fault] = {}
+        self.replace(plan)
+
+    def replace(self, plan: Iterable[Fault]) -> None:
+        """Begin anew with another plan; what was injected stays counted."""
+        self.operations.clear()
+        self.timed.clear()
+        self._at.clear()
         for fault in plan:
             if fault.op in TIMED:
                 self.timed.append(fault)

@@ -32,7 +32,7 @@ from bot.sim.faults import Fault, Faults
 
 T = TypeVar("T")
 
-REPLY_TIMEOUT_MS = 5_000
+REPLY_TIMEOUT_MS = {"entry": 5_000, "exit": 2_000, "cancel": 5_000}
 """As in bot.kalshi.orders."""
 
 READ_FAULTS: dict[str, tuple[Kind, int, int]] = {
@@ -96,27 +96,29 @@ class Client:
         """Send one order; `on_sent` is called when its bytes have left."""
         signed = self._clock.now_ms
         fault = self._net.faults.next(f"create.{order.purpose}")
-        return self._write(fault, lambda: self._exchange.create(order, signed), on_sent)
+        return self._write(order.purpose, fault, lambda: self._exchange.create(order, signed), on_sent)
 
     def cancel(self, order: CancelOrder) -> Outcome:
         signed = self._clock.now_ms
         fault = self._net.faults.next("cancel")
-        outcome = self._write(fault, lambda: self._exchange.cancel(order, signed), lambda: None)
+        outcome = self._write("cancel", fault, lambda: self._exchange.cancel(order, signed), lambda: None)
         if fault and fault.kind == "other_order" and isinstance(outcome, Accepted):
             return Accepted("another-order", Count(0), Count(0), outcome.reduced)
         return outcome
 
-    def _write(self, fault: Fault | None, effect: Callable[[], Outcome], on_sent: Callable[[], None]) -> Outcome:
-        net, clock = self._net, self._clock
+    def _write(
+        self, what: str, fault: Fault | None, effect: Callable[[], Outcome], on_sent: Callable[[], None]
+    ) -> Outcome:
+        net, clock, patience = self._net, self._clock, REPLY_TIMEOUT_MS[what]
         kind, ms = (fault.kind, fault.ms) if fault else ("", 0)
         reply: Reply[Outcome] = Reply(self._host)
         if kind == "not_sent" or net.during("outage"):
             clock.after(2, lambda: reply.put(NotSent("no connection")))
             return clock.wait(reply)
         on_sent()
-        go = net.trip() + (ms if kind == "slow" else REPLY_TIMEOUT_MS + ms if kind == "late" else 0)
+        go = net.trip() + (ms if kind == "slow" else patience + ms if kind == "late" else 0)
         back = net.trip()
-        clock.after(REPLY_TIMEOUT_MS, lambda: reply.put(Unknown("no complete reply within 5 s")))
+        clock.after(patience, lambda: reply.put(Unknown(f"no complete reply within {patience // 1000} s")))
 
         def answer(outcome: Outcome) -> None:
             clock.after(back, lambda: reply.put(outcome))

@@ -93,8 +93,8 @@ class Program:
         self._every(SWEEP_MS, self._sweep)
         self._every(RECONCILE_MS, self._wake_reconciler)
         self._every(DISCOVER_MS, lambda: self.host.spawn(self._discover))
-        self._every(SNAPSHOT_MS, self._snapshot)
-        self._every(STRATEGY_MS, self._strategy)
+        self._every(SNAPSHOT_MS, self._snapshot, SNAPSHOT_MS)
+        self._every(STRATEGY_MS, self._strategy, STRATEGY_MS)
         self._every(1_000, self._upkeep)
 
     @property
@@ -140,14 +140,14 @@ class Program:
 
     # time
 
-    def _every(self, ms: int, work: Callable[[], Any]) -> None:
+    def _every(self, ms: int, work: Callable[[], Any], first_ms: int = 1) -> None:
         """At a fixed rate, while the program lives; a frozen program misses beats."""
 
         def beat() -> None:
             work()
             self.host.after(ms, beat)
 
-        self.host.after(ms if work != self._sweep else 1, beat)
+        self.host.after(first_ms, beat)
 
     # what arrives
 

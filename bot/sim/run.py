@@ -20,6 +20,7 @@ from bot.store.journal import Journal
 
 START_MS = 1_795_000_000_000
 CASH = 5_000_000_000
+VERBS = ("start", "pause", "stop", "kill", "rearm", "flatten")
 CALM_MS = 100_000
 """How long the run is left in peace at its end, so that everything can be found out."""
 
@@ -173,15 +174,13 @@ class Run:
         self.clock.after(rng.randrange(3_000, 20_000), self._operate)
         if program is None or program.stopping or not self.faults.on:
             return
-        mode = program.state.mode
-        if mode != "RUNNING":
-            program.command("rearm" if mode == "HALTED" else "start", {})
-            return
         draw = rng.randrange(100)
         live = sorted(program.state.live_trade)
         resting = [o.client_order_id for o in program.state.orders.values() if o.purpose == "entry" and o.live()]
-        if draw < 8:
-            program.command(("pause", "stop", "kill", "flatten")[rng.randrange(4)], {})
+        if program.state.mode != "RUNNING" and draw < 70:
+            program.command("rearm" if program.state.mode == "HALTED" else "start", {})
+        elif draw < 10 or program.state.mode != "RUNNING":
+            program.command(VERBS[rng.randrange(len(VERBS))], {})
         elif draw < 20 and live:
             program.command("close", {"ticker": live[rng.randrange(len(live))]})
         elif draw < 70 and resting:

@@ -11,6 +11,8 @@ from bot.sim.exchange import Exchange
 
 CENT = 100
 
+Strategy = Callable[[Exchange, Callable[[str], Quote | None], Random, int], Proposal | None]
+
 
 def propose(exchange: Exchange, trusted: Callable[[str], Quote | None], rng: Random, now_ms: int) -> Proposal | None:
     """One entry in a market with two prices and some life before it, or None."""
