@@ -1,7 +1,6 @@
 """Who signs: the member's keys, their scopes, and the verification of signed requests (kalshi-api.md section 2)."""
 
 import base64
-import binascii
 import os
 import uuid
 from collections.abc import Mapping
@@ -87,7 +86,7 @@ class Keys:
         try:
             raw = base64.b64decode(signature, validate=True)
             self._verify(key, raw, f"{stamp}{method}{path}".encode())
-        except (InvalidSignature, binascii.Error):
+        except (InvalidSignature, ValueError):
             raise Denied("authentication_error", "authentication_error", "INCORRECT_API_KEY_SIGNATURE") from None
         return key
 

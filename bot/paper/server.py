@@ -263,6 +263,10 @@ class Connection(WSGIHandler):  # type: ignore[misc]
 
 def _upgrade(venue: Venue, request: Request, skew_ms: int) -> Answer:
     venue.keys.check("GET", STREAM, request.headers, request.now_ms + skew_ms).allow("read")
+    if not request.headers.get("sec-websocket-key"):
+        raise malformed("Sec-WebSocket-Key is missing")
+    if len(venue.hub.sessions) >= venue.settings.ws_connections:
+        raise too_many()
     return Answer(101, frames.accept_key(request.headers.get("sec-websocket-key", "")).encode())
 
 
