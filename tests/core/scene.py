@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from bot.core import events as e
 from bot.core.config import RISK, Config, Param, defaults
 from bot.core.effects import Effect, PlaceOrder
@@ -52,6 +54,8 @@ class Scene:
     def do(self, event: e.Event) -> Turn:
         turn = step(self.state, event, RULES)
         assert turn.defect is None, turn.defect
+        for effect in turn.effects:  # frozen types are not checked when they are made
+            assert msgspec.convert(msgspec.to_builtins(effect), Effect) == effect
         self.facts += turn.facts
         self.effects = turn.effects
         return turn

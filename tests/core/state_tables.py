@@ -29,22 +29,23 @@ def page() -> str:
         "\n\n".join(
             [
                 "# State tables",
-                "Generated from the tables in `bot/core` by `python -m tests.core.state_tables`; a test fails when they differ. "
-                "An event that is not in its table is refused: the state stays as it is, and an alarm says so.",
+                "Generated from the tables in `bot/core` by `python -m tests.core.state_tables`; a test fails when "
+                "they differ. An event that is not in its table is refused: the state stays as it is, and an alarm "
+                "says so.",
                 "## Order",
-                "`sent`: its bytes are leaving. `lost`: its outcome is not known. `absent`: proven never to have been applied. "
-                "A fill that arrives after the end is booked all the same; the state does not become live again.",
+                "`sent`: its bytes are leaving. `lost`: its outcome is not known. `absent`: proven never to have been "
+                "applied. A fill after the end is booked all the same; the state does not become live again.",
                 *_cycle(orders.TRANSITIONS, "intent", set(orders.OrderState) - orders.LIVE),
                 "## Trade",
                 "A trade is one market's bracket: its entry with stop, target and time exit. A late fill of its entry "
                 "opens it again: whatever arrives is protected.",
                 *_cycle(trades.TRANSITIONS, "opening", set(trades.ENDED)),
                 "## Trading mode",
-                "Journaled with reason, author and time. The first table is the one the core decides by; the other two are "
-                "observed by running the core.",
+                "Journaled with reason, author and time. The first table is the one the core decides by; the other two "
+                "are observed by running the core.",
                 *_cycle(commands.TRANSITIONS, "", set()),
                 _observed("Mode", [(mode, _in_mode(mode)) for mode in MODES if mode != "STANDBY"]),
-                "STANDBY belongs to a process without the lease: it has no core that runs. It shows the page, and takes over.",
+                "STANDBY belongs to a process without the lease: no core runs there. It shows the page and waits.",
                 _observed("Word", [(verb, _on_word(verb)) for verb in VERBS]),
             ]
         )
