@@ -324,7 +324,10 @@ class Auditor:
         bracket = self.books.bracket(ticker)
         if bracket is None or held == 0 or (held > 0) != bracket.long:
             return True
-        return self.books.status.get(ticker, "active") != "active"
+        told = sum(
+            o.filled - o.booked for o in self.books.orders.values() if o.trade_id == bracket.id and o.unbooked_exit()
+        )
+        return told >= bracket.held or self.books.status.get(ticker, "active") != "active"
 
     def _protected(self) -> None:
         """Every position of ours on the exchange has a live bracket with a stop, or is named."""

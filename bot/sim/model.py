@@ -31,6 +31,10 @@ class Intent(msgspec.Struct):
     booked: int = 0
     ended: str = ""
 
+    def unbooked_exit(self) -> bool:
+        """The exchange reported more of it filled than has arrived as fills."""
+        return self.purpose == "exit" and self.filled > self.booked
+
 
 class Books:
     """Positions and cash from fills and settlements; orders, trades, mode and findings from their facts."""
