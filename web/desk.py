@@ -26,6 +26,9 @@ class Desk(Protocol):
     def market(self, ticker: str) -> dict[str, Any] | None:
         """One market of the page's, with its order book; None when it is not in view."""
 
+    def markets(self) -> tuple[str, bytes, int | None]:
+        """All markets in view: a tag that changes with them, the JSON, and the age of what is known in seconds."""
+
     def listing(self, name: str, limit: int, cursor: str | None, filters: dict[str, str]) -> Listing:
         """A slice of a collection, newest first. ValueError when the cursor is not one of ours."""
 

@@ -32,6 +32,6 @@ def diff(old: Page, new: Page) -> list[Change]:
         changes += [
             Upsert(op="upsert", coll=coll, key=key, v=value)
             for key, value in after.items()
-            if key not in before or before[key] != value
+            if key not in before or (before[key] is not value and before[key] != value)
         ]
     return changes

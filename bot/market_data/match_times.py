@@ -37,13 +37,16 @@ class MatchTimes:
 
     def __init__(self) -> None:
         self.known: dict[str, MatchTime] = {}
+        """Replaced, never changed: whoever read it keeps what it was."""
 
     def learn(self, markets: Iterable[Market]) -> None:
+        known = dict(self.known)
         for market in markets:
             found = match_time(market)
-            old = self.known.get(market.event_ticker)
+            old = known.get(market.event_ticker)
             if found is not None and (old is None or _RANK.index(found.source) <= _RANK.index(old.source)):
-                self.known[market.event_ticker] = found
+                known[market.event_ticker] = found
+        self.known = known
 
     def forget(self, before_ms: int) -> None:
         self.known = {event: at for event, at in self.known.items() if at.start_ms >= before_ms - KEPT_MS}

@@ -39,6 +39,7 @@ from bot.run.door import Door, now_ms, sends_exit
 from bot.run.executor import Executor, Job
 from bot.run.history_rows import equity_row, rows_of, version_of
 from bot.run.loops import HubLag, Loop
+from bot.run.market_rows import MarketRows
 from bot.run.market_watch import MarketWatch
 from bot.run.notices import Notices, Spread
 from bot.run.odds_feed import OddsFeed
@@ -129,6 +130,7 @@ class Bot:
             strategy, market_data, odds.refresh, self._propose, lambda: self.door.state,
             lambda decided: self._put(decided), now_ms,
         )  # fmt: skip
+        self.rows = MarketRows(boot)
         self.watch = MarketWatch(
             market_data, reads, self.passes, lambda: self.door.state, self.door.handle, self.notices.add
         )

@@ -10,6 +10,7 @@ from bot.core.units import format_count, format_money, format_price
 from bot.run import page
 from bot.run.bot import Bot
 from bot.run.door import now_ms
+from bot.run.market_rows import MarketRows, row_with_book
 
 Dict = dict[str, Any]
 
@@ -35,7 +36,14 @@ class Desk:
 
     def market(self, ticker: str) -> Dict | None:
         """One market with the order book that is kept of it, bids and asks best first; None when it is not in view."""
-        return page.market_with_book(self.bot, ticker) if self.bot else None
+        bot = self.bot
+        return row_with_book(bot.market_data, bot.passes, bot.state.live_trade, ticker) if bot else None
+
+    def markets(self) -> tuple[str, bytes, int | None]:
+        """Tag, JSON and age (s) of all markets, as they were at the last update of the page: encoded once for all."""
+        if self.bot is None:
+            return "standby", MarketRows("").body, None
+        return self.bot.rows.tag, self.bot.rows.body, self.bot.market_data.health().age_seconds
 
     def listing(self, name: str, limit: int, cursor: str | None, filters: dict[str, str]) -> Dict:
         if self.bot is None:
@@ -45,7 +53,7 @@ class Desk:
             rows, after = self.bot.history.page(_HISTORY[name], limit, cursor, wanted)
             return {"items": [shown(row) for row in rows], "next_cursor": after}
         collection = {"opportunities": "markets", "events": "log"}.get(name, name)
-        items = list(self.page()[collection].values())
+        items = list(self._collection(self.bot, collection).values())
         if name == "opportunities":
             items = [i for i in items if i["verdict"] != "no"]
         if name == "events":
@@ -55,6 +63,14 @@ class Desk:
         after = str(first + limit) if first + limit < len(items) else None
         return {"items": items[first : first + limit], "next_cursor": after}
 
+    def _collection(self, bot: Bot, name: str) -> Dict:
+        if name == "markets":
+            return bot.rows.refresh(bot.market_data, bot.passes, bot.state.live_trade)
+        if name == "positions":
+            return page.positions(bot, bot.market_data.snapshot().quotes)
+        found: Dict = page.page(bot)[name]
+        return found
+
     def view(self, name: str) -> Dict:
         bot = self.bot
         if name == "meta":
@@ -63,7 +79,9 @@ class Desk:
             return page.status(bot) if bot else self._standby()
         if name == "health":
             ok, detail = self.ready()
-            return {"ready": ok, **detail}
+            feed = bot.market_data.health() if bot else None
+            age = {"status": feed.status, "age_seconds": feed.age_seconds} if feed else None
+            return {"ready": ok, "market_data": age, **detail}
         if bot is None:
             return {"state": "STANDBY", "reason": self.standby_reason}
         if name == "performance":

@@ -8,25 +8,28 @@ from bot.core.orders import Order
 from bot.core.positions import mark_value
 from bot.core.trades import Trade, break_even, exit_quote
 from bot.core.units import ONE, format_count, format_money, format_price
-from bot.core.venue import Market, Quote
+from bot.core.venue import Quote
 from bot.run.bot import Bot
 from bot.run.door import now_ms
-from bot.strategy.contract import Fair
+from bot.run.market_rows import title
 
 Dict = dict[str, Any]
 
 
 def page(bot: Bot) -> Dict:
-    """Collections of keyed values; prices, money and counts as decimal strings, times as integer ms."""
-    snapshot = bot.market_data.snapshot()
-    quotes, now_ns = snapshot.quotes, now_ms() * 1_000_000
+    """Collections of keyed values; prices, money and counts as decimal strings, times as integer ms.
+
+    Others may run while the markets are made; all the rest is of one moment.
+    """
+    markets = bot.rows.refresh(bot.market_data, bot.passes, bot.state.live_trade)
+    quotes = bot.market_data.snapshot().quotes
     return {
         "meta": meta(bot),
         "status": status(bot),
         "money": money(bot, quotes),
         "positions": positions(bot, quotes),
         "orders": {o.client_order_id: order(o) for o in bot.state.orders.values() if o.live() or o.outstanding()},
-        "markets": {t: market(bot, m, quotes.get(t), snapshot.age_ms(t, now_ns)) for t, m in snapshot.markets.items()},
+        "markets": markets,
         "log": {n["id"]: n for n in list(bot.notices.kept)[-200:]},
         "trades": {t.id: trade(t) for t in bot.state.trades.values() if not t.live() and t.entered},
     }
@@ -143,7 +146,7 @@ def positions(bot: Bot, quotes: Mapping[str, Quote]) -> Dict:
         known = held.market if held else bot.market_data.snapshot().markets.get(position.ticker)
         rows[position.ticker] = {
             "ticker": position.ticker,
-            "title": _title(known, position.ticker),
+            "title": title(known, position.ticker),
             "side": "YES" if long else "NO",
             "count": format_count(abs(position.count)),
             "entry_price": format_price(position.cost // abs(position.count)),
@@ -182,63 +185,12 @@ def order(o: Order) -> Dict:
     }
 
 
-def market(bot: Bot, m: Market, quote: Quote | None, age_ms: int | None) -> Dict:
-    verdict = bot.passes.verdicts.get(m.ticker)
-    fair = bot.passes.fair.get(m.ticker)
-    action = "held" if m.ticker in bot.state.live_trade else verdict.action if verdict else "candidate"
-    return {
-        "ticker": m.ticker,
-        "title": _title(m, m.ticker),
-        "event_ticker": m.event_ticker,
-        "category": m.category,
-        "status": m.status,
-        "bid": format_price(quote.bid) if quote and quote.bid is not None else None,
-        "ask": format_price(quote.ask) if quote and quote.ask is not None else None,
-        "bid_size": format_count(quote.bid_size) if quote else None,
-        "ask_size": format_count(quote.ask_size) if quote else None,
-        "source": quote.source if quote else None,
-        "last_ms": None if age_ms is None else now_ms() - age_ms,
-        "volume_24h": format_count(m.volume_24h),
-        "start_ms": m.start_ms,
-        "end_ms": m.end_ms,
-        "verdict": {"entered": "traded", "held": "held", "refused": "candidate", "candidate": "candidate"}.get(
-            action, "no"
-        ),
-        "reason": verdict.reason if verdict else "not_judged_yet",
-        "detail": verdict.detail if verdict else "",
-        "consensus": consensus(fair) if fair else None,
-    }
-
-
-def market_with_book(bot: Bot, ticker: str) -> Dict | None:
-    snapshot = bot.market_data.snapshot()
-    known = snapshot.markets.get(ticker)
-    if known is None:
-        return None
-    book = bot.market_data.book(ticker)
-    sides = book.depth() if book else None
-    levels = sides and [[[format_price(p), format_count(c)] for p, c in side] for side in sides]
-    age_ms = snapshot.age_ms(ticker, now_ms() * 1_000_000)
-    shown = market(bot, known, snapshot.quotes.get(ticker), age_ms)
-    return shown | {"book": levels and {"bids": levels[0], "asks": levels[1]}}
-
-
-def consensus(fair: Fair) -> Dict:
-    return {
-        "probability": round(fair.probability, 4),
-        "books": fair.books,
-        "dispersion": round(fair.dispersion, 4),
-        "method": fair.method,
-        "updated_ms": fair.updated_ms,
-    }
-
-
 def trade(t: Trade) -> Dict:
     long = t.side == "bid"
     return {
         "id": t.id,
         "ticker": t.ticker,
-        "title": _title(t.market, t.ticker),
+        "title": title(t.market, t.ticker),
         "side": "YES" if long else "NO",
         "count": format_count(t.entered),
         "entry_price": format_price(t.entry_cost // t.entered),
@@ -255,7 +207,3 @@ def trade(t: Trade) -> Dict:
 def _held_price(price: int | None, long: bool) -> str | None:
     """A YES price in the terms of the side held."""
     return None if price is None else format_price(price if long else ONE - price)
-
-
-def _title(m: Market | None, ticker: str) -> str:
-    return ticker if m is None else f"{m.title} · {m.yes_title}" if m.yes_title not in m.title else m.title

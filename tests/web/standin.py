@@ -1,5 +1,6 @@
 """A deterministic desk to develop the web layer with: prices move by rule, commands are noted."""
 
+import json
 import time
 from typing import Any
 
@@ -87,6 +88,14 @@ class StandInDesk:
     def market(self, ticker: str) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self.page()["markets"].get(ticker)
         return found
+
+    def markets(self) -> tuple[str, bytes, int | None]:
+        rows = list(self.page()["markets"].values())
+        snapshot = {
+            "generated_at": self._now(), "status": "ok", "total_count": len(rows), "enriched_count": len(rows),
+            "match_times": {rows[0]["event_ticker"]: {"start_ms": START_MS, "source": "milestone"}}, "markets": rows,
+        }  # fmt: skip
+        return f"standin-{self.steps}", json.dumps(snapshot).encode(), 3
 
     def listing(self, name: str, limit: int, cursor: str | None, filters: dict[str, str]) -> dict[str, Any]:
         if cursor is not None and not cursor.isdigit():

@@ -78,6 +78,14 @@ def test_an_unchanged_answer_is_304(script, desk):
         assert script.get(path, headers={"If-None-Match": tag}).status_code == 200
 
 
+def test_all_markets_come_as_one_snapshot_with_its_age(script, desk):
+    answer = script.get("/api/v1/markets")
+    assert answer.data == desk.markets()[1] and answer.headers["Age"] == "3"
+    assert [row["ticker"] for row in answer.json["markets"]] == [ticker(index) for index in range(6)]
+    unchanged = script.get("/api/v1/markets", headers={"If-None-Match": answer.headers["ETag"]})
+    assert (unchanged.status_code, unchanged.data) == (304, b"")
+
+
 def test_the_snapshot_is_tagged_with_its_frame(app, script, desk):
     stream = app.extensions["tickstop"].stream
     first = script.get("/api/v1/snapshot")

@@ -105,6 +105,13 @@ def _post(command: Command, path: str) -> dict[str, Any]:
 
 
 def _slice(name: str) -> Schema:
+    """With a query a slice; all markets at once without one."""
+    if name == "markets":
+        return {"anyOf": [ref("Markets"), _items(name)]}
+    return _items(name)
+
+
+def _items(name: str) -> Schema:
     item = ref(ITEMS[name]) if name in ITEMS else {"type": "object"}
     return {
         "type": "object",

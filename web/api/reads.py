@@ -51,6 +51,8 @@ def _view(desk: Desk, name: str) -> Response:
 
 
 def _listing(desk: Desk, name: str) -> Response:
+    if name == "markets" and not request.args:
+        return _all_markets(desk)
     query = request.args.to_dict()
     limit = _limit(query.pop("limit", "50"))
     cursor = query.pop("cursor", None)
@@ -62,6 +64,15 @@ def _listing(desk: Desk, name: str) -> Response:
         return _tagged(jsonify(desk.listing(name, limit, cursor, query)))
     except ValueError as error:
         raise Problem(422, "invalid", str(error)) from None
+
+
+def _all_markets(desk: Desk) -> Response:
+    """The whole snapshot, encoded when it was made; with a query the markets are a listing like the others."""
+    tag, body, age_s = desk.markets()
+    response = current_app.response_class(body, mimetype="application/json")
+    if age_s is not None:
+        response.headers["Age"] = str(age_s)
+    return _tagged(response, tag)
 
 
 def _market(desk: Desk, ticker: str) -> Response:

@@ -144,6 +144,16 @@ SCHEMAS: dict[str, Schema] = {
             "end_ms": or_null(TIME),
         },
     ),
+    "Markets": obj(
+        {
+            "generated_at": TIME,
+            "status": one_of("ok", "stale", "empty"),
+            "total_count": WHOLE,
+            "enriched_count": WHOLE,
+            "match_times": keyed(obj({"start_ms": TIME, "source": one_of("milestone", "ticker", "expiration")})),
+            "markets": {"type": "array", "items": ref("Market")},
+        }
+    ),
     "Event": obj({"id": TEXT, "at_ms": TIME, "level": TEXT, "code": TEXT, "text": TEXT}, {"ticker": or_null(TEXT)}),
     "Trade": obj(
         {
