@@ -39,7 +39,7 @@ def test_a_wrong_command_is_refused_with_the_list_of_commands(argv, capsys):
     assert caught.value.code == 2 and "usage: python -m bot" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["simulate", "backtest", "report", "record"])
+@pytest.mark.parametrize("name", ["backtest", "report", "record"])
 def test_what_is_not_built_yet_says_so(name, capsys):
     assert main([name, "--seeds", "0:9"]) == 2
     assert f"`{name}` is not built yet" in capsys.readouterr().err

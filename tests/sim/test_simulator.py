@@ -1,0 +1,120 @@
+"""The simulator itself: repeatable everywhere, free of gevent, dense, and able to fail."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.core import exiting
+from bot.sim import coverage
+from bot.sim.faults import KINDS, RATES, TIMED, Fault, draw_plan
+from bot.sim.main import main, shrunk
+from bot.sim.run import simulate
+
+ROOT = Path(__file__).parents[2]
+DIGESTS = """
+import sys
+from bot.sim.run import simulate
+print(*[simulate(seed, 3).digest for seed in (1, 2, 3)], *{"gevent"} & set(sys.modules))
+"""
+
+
+def digests(python: str, hash_seed: str) -> str:
+    env = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    ran = subprocess.run([python, "-c", DIGESTS], cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
+
+
+def test_the_same_seed_gives_the_same_trace_under_any_hash_seed_and_without_gevent() -> None:
+    once = digests(sys.executable, "1")
+    assert once == digests(sys.executable, "2")
+    assert "gevent" not in once
+    assert len(set(once.split())) == 3
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_the_same_seed_gives_the_same_trace_on_every_python(version: str) -> None:
+    here = os.environ.get(f"TICKSTOP_PYTHON_{version.replace('.', '')}") or shutil.which(f"python{version}")
+    if here is None:
+        pytest.skip(f"there is no python{version} on this machine")
+    if subprocess.run([here, "-c", "import msgspec, greenlet, requests"], cwd=ROOT, capture_output=True).returncode:
+        pytest.skip(f"{here} has no msgspec, greenlet and requests")
+    assert digests(here, "0") == digests(sys.executable, "0")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_dense_run_keeps_every_promise(seed: int) -> None:
+    result = simulate(seed)
+    assert result.violation == ""
+    assert result.counts["steps"] > 500
+    assert result.counts["boots"] >= 1
+
+
+def test_a_run_without_faults_trades_without_losing_anything() -> None:
+    result = simulate(7, plan=[])
+    assert result.violation == ""
+    assert result.counts["fired stop"] > 10
+    assert result.counts["sent entry"] > 30
+    assert result.counts["boots"] == 1
+
+
+def test_every_kind_of_fault_can_be_drawn() -> None:
+    drawn = {(f.op, f.kind) for seed in range(300) for f in draw_plan(seed, 600_000)}
+    assert drawn == {(op, kind) for op, kinds in KINDS.items() for kind in kinds}
+    assert set(RATES) | set(TIMED) == set(KINDS)
+
+
+def test_a_planted_defect_is_found_and_its_plan_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exit sized by what the entry asked for, not by what is held."""
+
+    def oversized(turn, trade):  # type: ignore[no-untyped-def]
+        return 3_000
+
+    monkeypatch.setattr(exiting, "_held", oversized)
+    monkeypatch.setattr(exiting.Trade, "open_count", lambda trade: 3_000 if trade.entered > trade.exited else 0)
+    seed = next(seed for seed in range(20) if simulate(seed, 2).violation)
+    plan = draw_plan(seed, 120_000)
+    assert len(shrunk(seed, 2, plan)) < len(plan)
+
+
+def test_coverage_names_what_never_happened() -> None:
+    holes = coverage.missing({}, {})
+    assert "create.exit lost_reply" in holes
+    assert "order unknown absent" in holes
+    assert all(row not in holes for row in coverage.NOT_REACHED)
+    everything = dict.fromkeys(holes, 1)
+    assert coverage.missing(everything, everything) == []
+
+
+def test_the_rows_that_no_run_reaches_are_rows_of_the_tables() -> None:
+    rows = {f"{name} {key[0]} {key[1]}" for name, module in coverage.TABLES.items() for key in module.TRANSITIONS}
+    assert set(coverage.NOT_REACHED) <= rows
+
+
+def test_the_command_ends_with_one_line_of_whole_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seeds", "0:2", "--minutes", "1"]) == 0
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(line) == {"seeds", "steps", "faults", "kills", "violations"}
+    assert all(type(value) is int for value in line.values())
+    assert line["seeds"] == 2
+    assert line["violations"] == 0
+
+
+def test_a_failing_seed_is_told_and_fails_the_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exiting, "drive", lambda turn, trade, tick_ns=0: None)
+    assert main(["--seed", "7"]) == 1
+    told = capsys.readouterr().out
+    assert "seed 7: " in told
+    assert "the stop of" in told
+    assert json.loads(told.splitlines()[-1])["violations"] == 1
+
+
+def test_a_fault_says_itself() -> None:
+    assert str(Fault("create.exit", 3, "late", 250)) == "create.exit[3] late 250 ms"
