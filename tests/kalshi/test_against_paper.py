@@ -201,7 +201,7 @@ name = next(t for t, q in data.snapshot().quotes.items() if q.bid and q.ask and 
 followed = sorted(data.snapshot().markets)[:20]
 data.follow(frozenset(followed) | {name}, ())
 reader = gevent.spawn(data.run)
-until(lambda: data.health().gaps >= 3, 60)
+until(lambda: data.health().gaps >= 8, 60)
 until(lambda: data.health().live_books >= 20, 60)
 agree = 0
 for _ in range(100):
@@ -231,7 +231,7 @@ print(json.dumps({
 def test_lost_frames_failed_reads_and_lost_replies_leave_the_truth_intact(exchange):
     """Dropped frames: every book is right again. Lost replies: unknown, never claimed to be applied or refused."""
     plan = [
-        {"at": "ws", "kind": "drop", "every": 60, "times": 12},
+        {"at": "ws", "kind": "drop", "only": "orderbook_delta", "every": 60, "times": 12},
         {"at": "read", "kind": "http_500", "every": 3},
         {"at": "create", "kind": "lost_reply_after", "every": 3, "times": 1},
         {"at": "create", "kind": "lost_reply_before", "every": 2, "times": 1},
