@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.core import facts as f
 from bot.core.effects import Notice, PlaceOrder
-from bot.core.events import Event, Sweep
+from bot.core.events import Event, MarketChange, Sweep
 from bot.core.state import TradingState
 from bot.core.turn import Turn
 from bot.core.venue import Outcome, Quote
@@ -75,6 +75,8 @@ class Auditor:
         self._seq = 0
         self.frozen_until = 0
         self._due: dict[str, int] = {}
+        self._told_status: dict[str, str] = {}
+        """What this program was told of markets, by the stream or a reading."""
         self._last_exit: dict[str, int] = {}
         self._held_since: dict[str, int] = {}
         exchange.on_fill = self.filled
@@ -125,6 +127,7 @@ class Auditor:
         if boot == self.boot:
             self._due.clear()
             self._last_exit.clear()
+            self._told_status.clear()
             self.boot = ""
             self.frozen_until = 0
 
@@ -161,6 +164,8 @@ class Auditor:
         self.trace(f"{boot} {type(event).__name__}" if turn.facts else type(event).__name__)
         if boot != self.boot:
             return
+        if isinstance(event, MarketChange):
+            self._told_status[event.ticker] = event.status
         for fact in turn.facts:
             self._seq += 1
             self._written[self._seq] = fact
@@ -327,7 +332,8 @@ class Auditor:
         told = sum(
             o.filled - o.booked for o in self.books.orders.values() if o.trade_id == bracket.id and o.unbooked_exit()
         )
-        return told >= bracket.held or self.books.status.get(ticker, "active") != "active"
+        status = self._told_status.get(ticker) or self.books.status.get(ticker, "active")
+        return told >= bracket.held or status != "active" or self.exchange.engine.markets[ticker].status != "active"
 
     def _protected(self) -> None:
         """Every position of ours on the exchange has a live bracket with a stop, or is named."""
