@@ -20,6 +20,7 @@ class Clock:
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._scheduled = 0
         self._hub = getcurrent()
+        self._waiting: dict[greenlet, None] = {}
 
     def at(self, when_ms: int, work: Callable[[], None]) -> None:
         self._scheduled += 1
@@ -43,6 +44,12 @@ class Clock:
     def ms(self) -> int:
         return self.now_ms
 
+    def close(self) -> None:
+        """End the tasks that still wait: what a waiting greenlet refers to is never collected otherwise."""
+        self._due.clear()
+        while self._waiting:
+            self._waiting.popitem()[0].throw()
+
     # tasks
 
     def task(self, work: Callable[[], Any]) -> None:
@@ -53,7 +60,9 @@ class Clock:
         """Block the calling task until the reply is there."""
         if not reply.values:
             reply.waiter = getcurrent()
+            self._waiting[reply.waiter] = None
             self._hub.switch()
+            del self._waiting[reply.waiter]
         return reply.values[0]
 
 

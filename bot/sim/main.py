@@ -92,7 +92,7 @@ def _play(seeds: range, minutes: int, jobs: int) -> Iterator[Sum]:
     if jobs <= 1:
         yield from map(_some, chunks)
         return
-    with get_context("spawn").Pool(jobs) as pool:
+    with get_context("spawn").Pool(jobs, maxtasksperchild=25) as pool:
         yield from pool.imap(_some, chunks)
 
 

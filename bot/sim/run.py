@@ -221,6 +221,8 @@ def simulate(seed: int, minutes: int = 10, plan: Sequence[Fault] | None = None, 
         run.play()
     except Violation as broken:
         violation = f"{run.clock.now_ms - START_MS} ms: {broken}"
+    finally:
+        run.clock.close()
     injected = {f"{op} {kind}": n for (op, kind), n in sorted(run.faults.injected.items())}
     counts: Counter[str] = run.auditor.counts
     return Result(seed, run.auditor.digest(), violation, dict(sorted(counts.items())), injected, run.auditor.lines)
