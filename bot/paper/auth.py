@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
@@ -128,7 +128,10 @@ class Keys:
 
 
 def _load(public_pem: str) -> rsa.RSAPublicKey | ed25519.Ed25519PublicKey:
-    public = serialization.load_pem_public_key(public_pem.encode())
+    try:
+        public = serialization.load_pem_public_key(public_pem.encode())
+    except UnsupportedAlgorithm as unknown:
+        raise ValueError(str(unknown)) from None
     if not isinstance(public, rsa.RSAPublicKey | ed25519.Ed25519PublicKey):
         raise ValueError("only RSA and Ed25519 keys are accepted")
     return public

@@ -4,7 +4,7 @@ import socket as sockets
 import struct
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 import gevent
@@ -32,7 +32,7 @@ class Pause(msgspec.Struct):
     """What POST /_paper/halt takes: "trading", "exchange" or "" to go on, and for how long."""
 
     halt: Halt
-    seconds: float | None = None
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=10_000_000)] | None = None
 
 
 def answer(venue: Venue, request: Request) -> Answer:

@@ -161,6 +161,42 @@ def test_keys_outlive_a_restart_and_the_first_may_be_ed25519(start: Callable[...
         assert [key["name"] for key in second.get("/api_keys")["api_keys"]] == ["paper", "other"]
 
 
+def test_nonsense_about_the_account_is_refused_and_changes_nothing(start: Callable[..., Exchange]) -> None:
+    exchange = start(tier="premier")
+    before = exchange.ledger()
+    far = 10**30
+    path = "/portfolio/intra_exchange_instance_transfer"
+    move = {"source": "event_contract", "destination": "event_contract", "destination_exchange_shard": 1}
+    cases: list[tuple[str, str, Any]] = [
+        ("POST", path, move | {"amount": far}),
+        ("POST", path, move | {"amount": "1"}),
+        ("POST", path, move | {"amount": 1, "destination_exchange_shard": far}),
+        ("POST", path, move | {"amount": 1, "source": "margined"}),
+        ("POST", "/portfolio/order_groups/create", {"contracts_limit": far}),
+        ("POST", "/portfolio/order_groups/create", {"contracts_limit_fp": "1e3"}),
+        ("POST", "/portfolio/target_balance_allocation", {"allocations": [{"exchange_index": 0, "percent": 101}]}),
+        ("POST", "/portfolio/target_balance_allocation", {"allocations": [{"exchange_index": 0, "percent": 50}] * 2}),
+        (
+            "POST",
+            "/api_keys",
+            {"name": "x", "public_key": "-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----"},
+        ),
+        ("POST", "/api_keys", {"name": "", "public_key": ""}),
+        ("POST", "/api_keys/generate", {"name": "x", "scopes": ["all"]}),
+        ("POST", "/api_keys/generate", {"name": "x", "key_type": "dsa"}),
+        ("GET", "/portfolio/balance?exchange_index=x", None),
+        ("GET", "/portfolio/balance?subaccount=64", None),
+        ("GET", "/portfolio/orders/queue_positions", None),
+        ("GET", f"/markets/candlesticks?market_tickers={BOS}&start_ts={far}&end_ts=1&period_interval=1", None),
+    ]
+    for method, at, body in cases:
+        assert exchange.call(method, at, body).status_code == 400, (at, body)
+    url = exchange.ready["odds"] + "/_paper/halt"
+    for body in ({"halt": "x"}, {"halt": "trading", "seconds": 1e300}, {"halt": "trading", "seconds": -1}):
+        assert exchange.session.post(url, json=body, timeout=10).status_code == 400
+    assert exchange.ledger() == before and exchange.get("/exchange/status")["trading_active"]
+
+
 # Shards and money
 
 
