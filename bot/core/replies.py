@@ -53,9 +53,10 @@ def create_replied(turn: Turn, event: CreateReplied) -> None:
         reason = outcome.reason if isinstance(outcome, NotSent) else f"{outcome.code} {outcome.message}".strip()
         if order.state is OrderState.UNKNOWN and isinstance(outcome, NotSent):
             return None  # a re-send that never left proves nothing about the first send
-        turn.note(
-            "warning", "order_rejected", f"{order.purpose} {order.client_order_id} refused: {reason}", order.ticker
-        )
+        if not any(o.reason == reason for o in turn.state.orders_of(order.trade_id) if o is not order):
+            turn.note(  # once for each reason: an exit in an outage is tried four times a second
+                "warning", "order_rejected", f"{order.purpose} {order.client_order_id} refused: {reason}", order.ticker
+            )
         if order.state is OrderState.UNKNOWN and isinstance(outcome, Rejected):
             return _resend_refused(turn, order, outcome)
         turn.move_order(order, "rejected", reason=reason)

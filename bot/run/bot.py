@@ -204,6 +204,9 @@ class Bot:
         self.history.close()
         gevent.killall(self._greenlets, block=False)
         self.orders.close()
+        left = sum(bool(position.count) for position in self.state.positions.values())
+        if left:
+            log.warning("%d positions stay open: nothing watches their stops until the next start", left)
         log.info("stopped")
 
     def _deliver_rest(self, timeout_s: float) -> None:

@@ -1,5 +1,6 @@
 """Found in review: a bot around doubles of the exchange, whose greenlets must outlive what goes wrong in them."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import pytest
 from bot.core.effects import PlaceOrder
 from bot.core.events import AccountRead, Proposal, Propose
 from bot.core.grid import CENT_GRID
+from bot.core.positions import Position
 from bot.core.state import new_state
 from bot.core.trades import ExitPlan
 from bot.core.units import Count, Money, Price
@@ -196,3 +198,11 @@ def test_a_wake_during_the_work_is_not_lost() -> None:
     assert loop.runs == 2
     loop.stop()
     greenlet.join(2)
+
+
+def test_a_program_that_ends_with_positions_says_so(bot: Bot, caplog: pytest.LogCaptureFixture) -> None:
+    """It said "stopped", and nothing of the positions whose stops nobody watched until the next start."""
+    bot.state.positions["T-1"] = Position("T-1", Count(100), Money(880_000))
+    with caplog.at_level(logging.WARNING, "Tickstop"):
+        bot.stop(0.2)
+    assert "1 positions stay open" in caplog.text
