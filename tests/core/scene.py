@@ -7,6 +7,7 @@ import msgspec
 from bot.core import events as e
 from bot.core.config import RISK, Config, Param, defaults
 from bot.core.effects import Effect, PlaceOrder
+from bot.core.facts import decode, encode
 from bot.core.grid import CENT_GRID
 from bot.core.state import TradingState, new_state
 from bot.core.step import Rules, step
@@ -56,6 +57,8 @@ class Scene:
         assert turn.defect is None, turn.defect
         for effect in turn.effects:  # frozen types are not checked when they are made
             assert msgspec.convert(msgspec.to_builtins(effect), Effect) == effect
+        for fact in turn.facts:
+            assert decode(encode(fact)) == fact
         self.facts += turn.facts
         self.effects = turn.effects
         return turn

@@ -6,7 +6,7 @@ from scene import PLAN, T0, TICKER, Scene, market, quote
 
 from bot.core import events as e
 from bot.core import risk
-from bot.core.effects import CancelOrder, Wake
+from bot.core.effects import CancelOrder, Notice, Wake
 from bot.core.fees import fee
 from bot.core.grid import Band, PriceGrid
 from bot.core.positions import Position, apply_fill, closing_side, mark_value, settle
@@ -387,4 +387,119 @@ def test_a_closed_trade_tells_who_closed_it() -> None:
     turn = scene.at(1).tick(8_700, 8_800)
     assert ("warning", "closed_elsewhere", TICKER) in [
         (x.level, x.code, x.ticker) for x in turn.effects if hasattr(x, "code")
+    ]
+
+
+def test_a_large_fee_is_exact_and_tiny_grids_too() -> None:
+    assert fee("quadratic", 1, 5_000, 100_000_000, taker=True) == 17_500_000_000, "a million contracts"
+    fine = PriceGrid((Band(Price(1), ONE, Price(1)),))
+    assert (fine.lowest(), fine.valid(1), fine.highest()) == (1, True, 9_999)
+    odd = PriceGrid((Band(Price(25), Price(9_925), Price(100)),))
+    assert odd.valid(125) and not odd.valid(75) and (odd.down(224), odd.up(126)) == (125, 225)
+
+
+def test_a_day_begins_with_its_first_millisecond() -> None:
+    scene = Scene()
+    midnight = 20_776 * 86_400_000
+    scene.state.day, scene.state.day_realized = 20_776, Money(-(10**12))
+    assert risk.check_entry(scene.state, _wanted(1), midnight).code == "max_daily_loss"  # type: ignore[union-attr]
+    assert risk.check_entry(scene.state, _wanted(1), midnight - 1) is None
+
+
+def test_a_refusal_of_risk_is_a_refusal_with_its_numbers() -> None:
+    scene = Scene()
+    scene.state.positions[TICKER] = Position(TICKER, Count(5_000), Money(50_000_000))
+    held = risk.check_entry(scene.state, _wanted(1), T0)
+    assert held is not None and (held.ok, held.code) == (False, "max_market_exposure")
+    scene = Scene()
+    scene.state.config.risk["max_open_trades"] = 0
+    many = risk.check_entry(scene.state, _wanted(1), T0)
+    assert many is not None and (many.ok, many.text) == (False, "0 trades are open, the limit")
+
+
+def test_an_entry_alone_is_at_risk_with_its_fee_to_the_last_unit() -> None:
+    scene = Scene()
+    turn = scene.propose()
+    assert turn.answer is not None and turn.answer.text == scene.trade().id
+    assert risk.exposure(scene.state) == {TICKER: risk.entry_cost(_wanted(2_000))}
+
+
+def test_an_entry_without_an_answer_holds_back_no_exit() -> None:
+    scene = Scene()
+    scene.propose()
+    [entry] = scene.sent()
+    scene.do(e.Sending(scene.now, entry.client_order_id))
+    scene.fill(entry, 8_800, 500)
+    scene.tick(7_900, 8_100)
+    assert [o.count for o in scene.sent()] == [500], "its reply has not come"
+    scene = Scene()
+    scene.propose()
+    [entry] = scene.sent()
+    scene.do(e.Sending(scene.now, entry.client_order_id))
+    scene.do(e.CreateReplied(scene.now, entry.client_order_id, Unknown("timeout")))
+    scene.fill(entry, 8_800, 500)
+    scene.do(e.CreateReplied(scene.now, entry.client_order_id, Unknown("timeout")))
+    scene.tick(7_900, 8_100)
+    assert [(o.purpose, o.count) for o in scene.sent()] == [("exit", 500)]
+
+
+def test_an_exit_reported_as_filled_in_full_is_not_sent_again_while_its_fills_are_on_their_way() -> None:
+    scene = Scene()
+    scene.held()
+    scene.tick(7_900, 8_100)
+    [out] = scene.sent()
+    scene.reply(out, 2_000)
+    for second in (1, 2, 3):
+        scene.at(second).tick(7_800, 8_000)
+        assert scene.sent() == []
+
+
+def test_a_target_that_came_back_too_soon_sends_nothing_and_makes_room_for_the_stop() -> None:
+    scene = Scene()
+    scene.held()
+    scene.tick(9_500, 9_600)
+    scene.reply(scene.sent()[0], 0)
+    assert scene.trade().state is TradeState.OPEN
+    scene.at(0.1).tick(9_500, 9_600)
+    assert (scene.trade().state, scene.sent()) == (TradeState.EXITING, []), "250 ms between two orders of one trade"
+    scene.at(0.15).tick(9_400, 9_600)
+    assert (scene.trade().state, scene.trade().exit_kind) == (TradeState.OPEN, None)
+    scene.at(0.2).tick(9_500, 9_600)
+    scene.at(0.22).tick(7_900, 8_000)
+    assert [(o.price, o.tick_ns) for o in scene.sent()] == [(6_900, (T0 + 220) * 1_000_000)], "a stop waits for nothing"
+
+
+def test_the_order_that_a_later_tick_sends_carries_that_ticks_time() -> None:
+    scene = Scene()
+    scene.held()
+    scene.tick(7_900, 8_100)
+    scene.reply(scene.sent()[0], 0)
+    scene.at(1).tick(7_800, 8_000)
+    assert [o.tick_ns for o in scene.sent()] == [(T0 + 1_000) * 1_000_000]
+
+
+def test_nothing_fires_in_a_market_that_takes_no_orders() -> None:
+    scene = Scene()
+    scene.held()
+    scene.do(e.MarketChange(scene.now, TICKER, "inactive"))
+    scene.at(1).tick(7_000, 7_100)
+    assert scene.trade().state is TradeState.OPEN
+
+
+@pytest.mark.parametrize(
+    "side, price, words", [("bid", 8_800, "YES 20.00 at up to 0.8800"), ("ask", 1_200, "NO 20.00 at up to 0.8800")]
+)
+def test_an_entry_is_told_in_the_words_of_the_side_it_buys(side: str, price: int, words: str) -> None:
+    turn = Scene().propose(side, price)
+    assert [x.text for x in turn.effects if isinstance(x, Notice)] == [f"enter {words}: why"]
+
+
+@pytest.mark.parametrize("price, words", [(7_900, "0.7900"), (None, "no price")])
+def test_an_exit_is_told_with_the_price_it_saw_and_what_is_open(price: int | None, words: str) -> None:
+    scene = Scene()
+    scene.held(plan=msgspec.structs.replace(PLAN, time_exit_ms=T0))
+    turn = scene.sweep(price, 8_100) if price else scene.sweep(known=False)
+    kind = "stop" if price else "time"
+    assert [(x.code, x.text) for x in turn.effects if isinstance(x, Notice)] == [
+        (f"exit_{kind}", f"{kind} fired at {words}, 20.00 open")
     ]
