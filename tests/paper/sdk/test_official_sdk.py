@@ -54,8 +54,8 @@ def drive(python: str, script: str, exchange: Exchange, *mode: str) -> Any:
     return json.loads(done.stdout)
 
 
-def exchange(start: Callable[..., Exchange], folder: Path) -> Exchange:
-    options = ["--seed", "3", "--speed", "120", "--tier", "premier"]
+def exchange(start: Callable[..., Exchange], folder: Path, speed: str = "1") -> Exchange:
+    options = ["--seed", "3", "--speed", speed, "--tier", "premier"]
     return start("-m", "bot", "exchange", "--data-dir", str(folder / "venue"), *options)
 
 
@@ -67,7 +67,7 @@ def test_the_official_sdk_reads_and_trades(start: Callable[..., Exchange], tmp_p
 @pytest.mark.prove
 def test_the_official_sdk_makes_every_call(start: Callable[..., Exchange], tmp_path: Path) -> None:
     python = sdk_python(current_python(), CURRENT)
-    assert drive(python, "drive_sdk.py", exchange(start, tmp_path), "all")["methods"] == METHODS
+    assert drive(python, "drive_sdk.py", exchange(start, tmp_path, "120"), "all")["methods"] == METHODS
 
 
 @pytest.mark.prove
