@@ -37,14 +37,14 @@ def exchange(tmp_path):
             process.wait()
 
 
-def client(script, addresses):
+def client(script, addresses, timeout=100):
     """Run a script of ours in its own, gevent-patched process; its last line is a JSON result."""
     done = subprocess.run(
         [sys.executable, "-c", PRELUDE + script, json.dumps(addresses)],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=timeout,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
