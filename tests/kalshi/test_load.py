@@ -98,7 +98,8 @@ while left and time.monotonic() < deadline:
 stats = stream.stats
 lags.sort()
 print(json.dumps({
-    "markets": len(names), "compared": compared, "different": sorted(left), "wrong": wrong[:5], "seconds": round(took, 1),
+    "markets": len(names), "compared": compared, "different": sorted(left), "wrong": wrong[:5],
+    "seconds": round(took, 1),
     "frames_per_s": round(frames / took), "lag_p50_ms": lags[len(lags) // 2], "lag_p99_ms": lags[int(len(lags) * 0.99)],
     "cpu_share": round(cpu / took, 3), "gaps": stats.gaps, "resyncs": stats.resyncs, "reconnects": stats.connects - 1,
     "canary": canary.kinds, "downs": [round(d, 2) for d in sorted(downs)], "ticks": len(lags),
