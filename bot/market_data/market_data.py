@@ -221,6 +221,7 @@ class MarketData:
                 connected=self._stream.connected,
                 discovered_ns=self._discovered_ns,
                 match_times=MappingProxyType(self._match_times.known),
+                stale_ms=self._stale_ns // 1_000_000,
             )
         return current
 

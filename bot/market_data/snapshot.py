@@ -22,6 +22,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     match_times: Mapping[str, MatchTime] = {}
     """Event ticker -> scheduled start of its game."""
 
+    stale_ms: int = 60_000
+    """What is older is not to be decided on."""
+
     def facts_age_ms(self, now_ns: int) -> int:
         """Since the markets themselves (status, close, fees, grid) were last listed completely."""
         return max(0, (now_ns - self.discovered_ns) // 1_000_000)

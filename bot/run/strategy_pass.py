@@ -17,9 +17,6 @@ from bot.strategy.contract import Fair, Sight, Skip, Strategy
 REFRESH_MS = 20_000
 """What is older than this is read anew before a pass, within the budget."""
 
-FACTS_MS = 120_000
-"""Markets that were last listed longer ago than this are not entered: status, close or fees may have changed."""
-
 log = logging.getLogger("StrategyLoop")
 
 
@@ -93,9 +90,9 @@ class StrategyPass:
     def _stale(self, ticker: str, snapshot: Snapshot, now: int) -> tuple[str, str] | None:
         """Why nothing may be decided on what is known of this market."""
         facts_ms, age_ms = snapshot.facts_age_ms(now * 1_000_000), snapshot.age_ms(ticker, now * 1_000_000)
-        if facts_ms > FACTS_MS:
+        if facts_ms > snapshot.stale_ms:
             return "stale_facts", f"the markets were last listed {facts_ms} ms ago"
-        if age_ms is not None and age_ms > self._state().config.risk["max_quote_age"] * 1000:
+        if age_ms is not None and age_ms > min(self._state().config.risk["max_quote_age"] * 1000, snapshot.stale_ms):
             return "stale_quote", f"the quote is {age_ms} ms old"
         return None
 
