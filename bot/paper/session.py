@@ -324,8 +324,12 @@ class Session:
                 self.hub.snapshot(sub, ticker)
             elif tickers:
                 self.hub.first_ticker(sub, ticker)
-            while self._open and self._queued > self._limit // 4:
-                gevent.sleep(0.001)
+            self._let_drain()
+
+    def _let_drain(self) -> None:
+        """Wait while the client has much to take."""
+        while self._open and self._queued > self._limit // 4:
+            gevent.sleep(0.001)
 
     def _widen(self, sub: Subscription, wanted: list[str] | None) -> None:
         if wanted is None or sub.tickers is None:
@@ -366,6 +370,7 @@ class Session:
         if action == "get_snapshot":
             for ticker in tickers:
                 self.hub.snapshot(sub, ticker, number)
+                self._let_drain()
         elif action == "add_markets":
             fresh = self._fresh(sub, tickers)
             self._ok(sub, number, fresh)

@@ -386,3 +386,20 @@ def test_fragments_and_control_frames_between_them_make_one_command(still: Excha
     ws.ws.sock.sendall(frame(1, LIST[:9], final=False) + frame(9, b"p") + frame(0, LIST[9:]))
     assert ws.next() == {"type": "ok", "id": 5, "msg": []}
     ws.ws.close()
+
+
+def test_books_larger_together_than_the_buffer_arrive_one_after_the_other(start: Callable[..., Exchange]) -> None:
+    exchange = start(ws_buffer=4_000)
+    for ticker in (BOS, DET):
+        for cent in range(1, 50):
+            exchange.tell("set_level", ticker, "bid", cent * 100, 100, "now")
+            exchange.tell("set_level", ticker, "ask", 10_000 - cent * 100, 100, "now")
+    time.sleep(0.3)
+    ws = exchange.socket()
+    ws.send("subscribe", channels=["orderbook_delta"], market_tickers=[BOS, DET])
+    frames = [ws.next() for _ in range(3)]
+    assert [frame["type"] for frame in frames] == ["subscribed", "orderbook_snapshot", "orderbook_snapshot"]
+    assert sum(len(json.dumps(frame)) for frame in frames) > 4_000
+    exchange.tell("set_level", DET, "bid", 100, 0, "now")
+    assert ws.next()["seq"] == 3
+    ws.ws.close()
