@@ -179,3 +179,18 @@ def test_entries_wait_for_a_reconciliation_after_a_restart() -> None:
 def test_trade_steps_that_are_not_in_the_table_are_refused() -> None:
     for state, event in itertools.product(TradeState, get_args(trades.TradeEvent)):
         assert (trades.advance(state, event) is None) is ((state, event) not in trades.TRANSITIONS)
+
+
+def test_an_entry_that_may_have_been_sent_is_looked_up_after_a_restart_and_never_sent_again() -> None:
+    for sent in (False, True):
+        scene = Scene()
+        scene.propose()
+        [entry] = scene.sent()
+        if sent:
+            scene.do(e.Sending(scene.now, entry.client_order_id))
+        scene.at(5).do(e.Boot(scene.now, "b2", scene.state.config))
+        assert scene.sent() == []
+        assert [x.client_order_id for x in scene.effects if isinstance(x, ResolveOrder)] == [entry.client_order_id]
+        assert scene.state.orders[entry.client_order_id].state is OrderState.UNKNOWN
+        scene.read()
+        assert scene.sent() == []

@@ -206,3 +206,20 @@ def test_a_program_that_ends_with_positions_says_so(bot: Bot, caplog: pytest.Log
     with caplog.at_level(logging.WARNING, "Tickstop"):
         bot.stop(0.2)
     assert "1 positions stay open" in caplog.text
+
+
+def test_a_slow_reply_holds_no_other_order(bot: Bot) -> None:
+    """Failure cases 3 and 34: the loop awaited one exit's reply, and every other stop waited too."""
+    started: list[str] = []
+
+    def create(order: PlaceOrder) -> Accepted:
+        started.append(order.client_order_id)
+        gevent.sleep(2)
+        return Accepted("x", order.count, Count(0))
+
+    bot.orders.create = create  # type: ignore[method-assign,assignment]
+    for name in ("one", "two"):
+        exit_order = PlaceOrder(name, "T-1", "ask", Price(100), Count(1), "immediate_or_cancel", "exit", "maker")
+        bot.executor.submit(exit_order, 0)
+    bot._pump()
+    assert until(lambda: started == ["one", "two"], 1.0)
