@@ -347,6 +347,18 @@ class Auditor:
             named = f"position:{ticker}" in self.books.findings
             armed = bracket is not None and bracket.stop is not None
             self.require(armed or named, f"the position in {ticker} has no stop and no finding")
+        for ticker in self.books.owner:
+            self._over(ticker)
+
+    def _over(self, ticker: str) -> None:
+        """A trade ends with its market, once every order of it is answered."""
+        bracket = self.books.bracket(ticker)
+        if bracket is None or any(o.trade_id == bracket.id and not o.ended for o in self.books.orders.values()):
+            return
+        market = self.exchange.engine.markets.get(ticker)
+        paid_ms = market.settled_ms if market is not None else 1
+        live = paid_ms is not None and min(self.books.read_ms, self.clock.now_ms) > paid_ms + PROTECTED_MS
+        self.require(not live, f"a trade is still live in {ticker}, which has paid")
 
     # the end
 

@@ -47,7 +47,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 nth operation."""
 
 RATES: dict[str, tuple[int, float]] = {
-    # (how many operations are considered, chance of each)
+    # (how many operations are considered for ten minutes, chance of each)
     "create.entry": (200, 0.12),
     "create.exit": (200, 0.15),
     "cancel": (60, 0.25),
@@ -69,7 +69,7 @@ RATES: dict[str, tuple[int, float]] = {
 }
 
 TIMED: dict[str, tuple[int, int, int]] = {
-    # (most in a run, shortest and longest in ms)
+    # (most in ten minutes, shortest and longest in ms)
     "window": (6, 1_000, 25_000),
     "life": (3, 500, 12_000),
     "account": (2, 1_000, 20_000),
@@ -92,17 +92,20 @@ class Fault(msgspec.Struct, frozen=True):
 def draw_plan(seed: int, length_ms: int) -> list[Fault]:
     """The faults of one seed, in a fixed order."""
     rng = Random(f"{seed}/faults")
+    tens = max(length_ms // 600_000, 1)
     plan: list[Fault] = []
     for op, (operations, chance) in RATES.items():
         kinds = KINDS[op]
-        for nth in range(operations):
+        for nth in range(operations * tens):
             if rng.random() < chance:
                 plan.append(Fault(op, nth, kinds[rng.randrange(len(kinds))], _odd_ms(rng)))
     for op, (most, shortest, longest) in TIMED.items():
         kinds = KINDS[op]
-        for _ in range(rng.randrange(most + 1)):
-            when = rng.randrange(length_ms)
-            plan.append(Fault(op, when, kinds[rng.randrange(len(kinds))], rng.randrange(shortest, longest)))
+        for _ in range(sum(rng.randrange(most + 1) for _ in range(tens))):
+            when, kind = rng.randrange(length_ms), kinds[rng.randrange(len(kinds))]
+            if kind in ("deposit", "withdrawal"):  # cash that is not explained ends all entries: late in the run
+                when = length_ms - when // 5
+            plan.append(Fault(op, when, kind, rng.randrange(shortest, longest)))
     return plan
 
 

@@ -4,6 +4,7 @@ What has left the program goes on without it: a killed program's request still a
 """
 
 from collections.abc import Callable
+from itertools import takewhile
 from random import Random
 from typing import Any, TypeVar
 
@@ -166,20 +167,16 @@ class Client:
     ) -> list[VenueOrder]:
         def listing() -> list[VenueOrder]:
             rows = self._exchange.orders.read(self._net.as_of()).values()
-            since = (min_ts or 0) * 1000
-            return [
-                o
-                for o in reversed(rows)
-                if o.created_ms >= since and status in (None, o.status) and ticker in (None, o.ticker)
-            ]
+            recent = takewhile(lambda o: o.created_ms >= (min_ts or 0) * 1000, reversed(rows))
+            return [o for o in recent if status in (None, o.status) and ticker in (None, o.ticker)]
 
         return self._read("read.orders", listing)
 
     def fills(self, min_ts: int | None = None, ticker: str | None = None) -> list[VenueFill]:
         def listing() -> list[VenueFill]:
             rows = self._exchange.fills.read(self._net.as_of()).values()
-            since = (min_ts or 0) * 1000
-            return [f for f in reversed(rows) if f.at_ms >= since and ticker in (None, f.ticker)]
+            recent = takewhile(lambda f: f.at_ms >= (min_ts or 0) * 1000, reversed(rows))
+            return [f for f in recent if ticker in (None, f.ticker)]
 
         return self._read("read.fills", listing)
 
@@ -192,7 +189,7 @@ class Client:
     def settlements(self, min_ts: int | None = None) -> list[Settlement]:
         def listing() -> list[Settlement]:
             rows = self._exchange.settlements.read(self._net.as_of()).values()
-            return [s for s in reversed(rows) if s.settled_ms >= (min_ts or 0) * 1000]
+            return list(takewhile(lambda s: s.settled_ms >= (min_ts or 0) * 1000, reversed(rows)))
 
         return self._read("read.settlements", listing)
 
@@ -200,7 +197,12 @@ class Client:
         return self._read("read.balance", lambda: self._exchange.cash.read(self._net.as_of())[""])
 
     def market(self, ticker: str) -> tuple[Market, Quote]:
-        return self._read("read.market", lambda: (self._exchange.market(ticker), self._exchange.quote(ticker, "rest")))
+        def found() -> tuple[Market, Quote]:
+            if ticker not in self._exchange.engine.markets:
+                raise ReadFailed("not_found", 404, message=ticker)
+            return self._exchange.market(ticker), self._exchange.quote(ticker, "rest")
+
+        return self._read("read.market", found)
 
     def _read(self, op: str, answer: Callable[[], T]) -> T:
         net = self._net

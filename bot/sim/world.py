@@ -11,6 +11,8 @@ LISTED = 8
 """Markets open at once."""
 
 LEVELS = 3
+SHELF_MS = 1_800_000
+"""How long a market stays listed after its end."""
 CENT = 100
 
 
@@ -150,6 +152,11 @@ class World:
                 self.clock.after(life.dispute_ms, lambda: self.exchange.tell_status(ticker, "amended"))
 
         self.clock.after(rng.randrange(1_500, 6_000), determine)
+        self.clock.after(SHELF_MS, lambda: self._forget(ticker))
+
+    def _forget(self, ticker: str) -> None:
+        if self.exchange.engine.markets[ticker].status == "finalized":
+            self.exchange.engine.remove_market(ticker)
 
     # surprises
 
