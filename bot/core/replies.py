@@ -216,7 +216,8 @@ def _after_fill(turn: Turn, order: Order) -> None:
     trade = turn.state.trades.get(order.trade_id)
     if trade is None:
         return
-    if order.purpose == "entry" and trade.state not in (TradeState.OPEN, TradeState.EXITING):
+    idle = trade.state not in (TradeState.OPEN, TradeState.EXITING)
+    if order.purpose == "entry" and idle and trade.open_count() > 0:  # else its exits were booked before it
         turn.move_trade(trade, "entry_filled")
         turn.note("info", "protected", protection(trade), trade.ticker)
     _after_order(turn, order)
