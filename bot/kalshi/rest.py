@@ -24,6 +24,10 @@ RETRIES = 3
 _PATIENT: frozenset[Kind] = frozenset({"connection", "timeout", "rate_limited", "server"})
 _SERIES_SECONDS = 3600
 _BOOKS_A_CALL = 100
+_TURN_NS = 1_000_000
+"""Converting a long listing lets others run this often."""
+
+_A_MOMENT = 1e-6
 _SMALLEST_TIER = (200.0, 200.0)
 _PATIENT_PATHS = ("/events", "/series", "/milestones")
 """Discovery reads these; everything else is about money at risk and goes before it."""
@@ -144,8 +148,12 @@ class KalshiReads:
             pages = self._pages("/events", params, wire.EventsPage, lambda p: p.events)
             received_ns = self._clock_ns()
             starts = wire.game_starts(m for page in pages for m in page.milestones or ())
+            turn_ns = time.monotonic_ns()
             for raw in (raw for page in pages for raw in page.events):
                 listed += self._understood(raw, starts, category, received_ns)
+                if time.monotonic_ns() - turn_ns > _TURN_NS:
+                    time.sleep(_A_MOMENT)
+                    turn_ns = time.monotonic_ns()
         return listed
 
     def market(self, ticker: str) -> tuple[Market, Quote]:
