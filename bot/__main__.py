@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 ENV_FILE = Path(".env")
 OBEYED_WITHIN_S = 10.0
 """Longer than the sweep over the stops, which looks for the order."""
-LATER = ("backtest", "record", "report")
+LATER = ("backtest", "report")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -78,6 +78,24 @@ def simulate(argv: list[str]) -> int:
     return run_simulations(argv)
 
 
+def record(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bot record", description=COMMANDS["record"][0])
+    parser.add_argument("--seconds", type=float, default=0.0, help="end after this long (default: at Ctrl-C)")
+    seconds = parser.parse_args(argv).seconds
+    from gevent import monkey
+
+    monkey.patch_all()
+    from bot.build import StartError, preflight
+    from bot.build import record as record_markets
+    from bot.settings import SettingsError
+
+    try:
+        return record_markets(preflight(os.environ), seconds)
+    except (SettingsError, StartError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
 def settings(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bot settings", description=COMMANDS["settings"][0])
     parser.add_argument("--write", action="store_true", help="write .env.example and docs/configuration.md instead")
@@ -103,6 +121,7 @@ COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "doctor": ("check settings, key, clock, folder, port and exchange", doctor),
     "kill": ("stop all entries at once, without the page", kill),
     "simulate": ("play seeded disasters in virtual time and audit every step", simulate),
+    "record": ("record the watched markets into DATA_DIR/recordings, without trading", record),
     "settings": ("show the settings in force", settings),
 }
 

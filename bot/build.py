@@ -12,6 +12,7 @@ import msgspec
 from flask import Flask
 
 import web.desk
+from bot import record as recording
 from bot.core import facts
 from bot.core.state import TradingState
 from bot.kalshi.canary import Canary
@@ -140,13 +141,8 @@ def build(settings: Settings, publish: Callable[[], None]) -> tuple[Bot, list[fa
     """Wire one bot over its restored state; also the facts replayed after the snapshot. Raises StartError."""
     venue = _venue(settings)
     signer = _signer(venue, settings)
-    rest_log, order_log, ws_log = (
-        logging.getLogger(name).info for name in ("KalshiReads", "Executor", "WebSocketClient")
-    )
-    canary = Canary(logging.getLogger("Canary").warning)
-    reads = KalshiReads(venue.rest, signer, log=rest_log, canary=canary)
-    limits = _limits(reads)
-    reads.budget = ReadBudget(limits.read_rate, limits.read_capacity)
+    recorder = Recorder(settings.data_dir / "recordings", log=logging.getLogger("Recorder").info)
+    reads, stream, limits = _connections(settings, venue, signer, recorder)
     strategy = Favourites()
     state, journal, replayed = _restore(settings, strategy)
     supabase = None
@@ -154,17 +150,8 @@ def build(settings: Settings, publish: Callable[[], None]) -> tuple[Bot, list[fa
         supabase = (settings.supabase_url, settings.supabase_secret_key.reveal())
     history = _open_history(settings, supabase)
     bot_box: list[Bot] = []
+    order_log = logging.getLogger("Executor").info
     orders = KalshiOrders(venue.rest, signer, on_sent=lambda o, ns: bot_box[0].on_sent(o, ns), log=order_log)
-    recorder = Recorder(settings.data_dir / "recordings", log=logging.getLogger("Recorder").info)
-    stream = Stream(
-        venue.ws,
-        signer,
-        log=ws_log,
-        first_delay_s=settings.websocket_reconnect_delay,
-        longest_delay_s=settings.websocket_max_reconnect_delay,
-        canary=canary,
-        tap=recorder.frame,
-    )
     market_data = MarketData(
         reads, stream,
         on_tick=lambda quote: bot_box[0].on_tick(quote),
@@ -182,6 +169,41 @@ def build(settings: Settings, publish: Callable[[], None]) -> tuple[Bot, list[fa
     )  # fmt: skip
     bot_box.append(bot)
     return bot, replayed
+
+
+def record(settings: Settings, seconds: float) -> int:
+    """Record the watched markets without trading; a paper exchange that nobody trades on ends with it."""
+    _log_to_stderr(settings)
+    venue = _venue(settings)
+    notices = logging.getLogger("Recorder").info
+    recorder = Recorder(settings.data_dir / "recordings", log=notices)
+    reads, stream, _ = _connections(settings, venue, _signer(venue, settings), recorder)
+    market_data = MarketData(
+        reads, stream, on_tick=lambda quote: None, on_account=lambda news: None, on_lifecycle=lambda change: None,
+        log=logging.getLogger("MarketData").info, series=_series(settings), recorder=recorder,
+    )  # fmt: skip
+    try:
+        return recording.record(market_data, recorder, seconds, settings.market_poll_interval, notices)
+    finally:
+        lease = FileLease(settings.data_dir, _holder())
+        if _own_paper(settings) and lease.acquire():
+            paper_process.end(settings.data_dir / "paper")
+            lease.release()
+
+
+def _connections(
+    settings: Settings, venue: Venue, signer: Signer, recorder: Recorder
+) -> tuple[KalshiReads, Stream, AccountLimits]:
+    """Both ways to read from the exchange, and what the account may use of it."""
+    canary = Canary(logging.getLogger("Canary").warning)
+    reads = KalshiReads(venue.rest, signer, log=logging.getLogger("KalshiReads").info, canary=canary)
+    limits = _limits(reads)
+    reads.budget = ReadBudget(limits.read_rate, limits.read_capacity)
+    stream = Stream(
+        venue.ws, signer, log=logging.getLogger("WebSocketClient").info, canary=canary, tap=recorder.frame,
+        first_delay_s=settings.websocket_reconnect_delay, longest_delay_s=settings.websocket_max_reconnect_delay,
+    )  # fmt: skip
+    return reads, stream, limits
 
 
 def _own_paper(settings: Settings) -> bool:

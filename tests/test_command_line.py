@@ -1,6 +1,7 @@
 """`python -m bot`: commands, exit codes, and what doctor finds."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from bot.__main__ import main
 from bot.doctor import examine, port_fault
+from bot.paper.recording import load
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,7 +41,7 @@ def test_a_wrong_command_is_refused_with_the_list_of_commands(argv, capsys):
     assert caught.value.code == 2 and "usage: python -m bot" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["backtest", "report", "record"])
+@pytest.mark.parametrize("name", ["backtest", "report"])
 def test_what_is_not_built_yet_says_so(name, capsys):
     assert main([name, "--seeds", "0:9"]) == 2
     assert f"`{name}` is not built yet" in capsys.readouterr().err
@@ -158,3 +160,15 @@ def test_a_clock_that_is_off_is_seen_by_the_exchange_s_own(place, off_s, verdict
         server.shutdown()
     assert found["exchange"][0] == "ok"
     assert found["clock"][0] == verdict, found["clock"]
+
+
+@pytest.mark.timeout(120)
+def test_record_writes_what_the_paper_exchange_replays_and_leaves_nothing_running(tmp_path):
+    environ = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path / "var"), "PAPER_SPEED": "4"}
+    command = [sys.executable, "-m", "bot", "record", "--seconds", "6"]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    [path] = (tmp_path / "var" / "recordings").iterdir()
+    recording = load(path)
+    assert recording.gaps == 0 and len(recording.frames) > 50 and len(recording.markets) > 10
+    assert not (tmp_path / "var" / "paper" / "ready.json").exists(), "the paper exchange still runs"

@@ -35,6 +35,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "bot.paper_process": (),
     "bot.doctor": ("bot.settings", "bot.kalshi"),
     "bot.__main__": ("bot",),
+    "bot.record": ("bot.market_data", "bot.kalshi"),
     "bot.build": ("bot", "web"),
     "web": ("web",),
     "wsgi": ("bot.build",),

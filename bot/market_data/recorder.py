@@ -29,18 +29,15 @@ class Recorder:
         self,
         folder: Path,
         *,
-        everything: bool = False,
         log: Callable[[str], None] = lambda line: None,
         clock_ns: Callable[[], int] = time.time_ns,
         file_bytes: int = FILE_BYTES,
         total_bytes: int = TOTAL_BYTES,
     ) -> None:
-        """`everything` records every market that is subscribed, not only those that `keep` names."""
         self.frames = 0
         self.dropped = 0
         self.error = ""
         self._folder = folder
-        self._everything = everything
         self._log = log
         self._clock_ns = clock_ns
         self._file_bytes = file_bytes
@@ -70,14 +67,11 @@ class Recorder:
 
     def frame(self, frame: Data, payload: bytes, received_ns: int) -> None:
         """Keep one message of a recorded market."""
-        if not (self._tickers or self._everything):
+        if not self._tickers:
             return
-        msg = getattr(frame, "msg", None)
-        ticker: str = getattr(msg, "market_ticker", "")
+        ticker: str = getattr(getattr(frame, "msg", None), "market_ticker", "")
         if ticker not in self._tickers:
-            if not self._everything or not ticker:
-                return
-            self._tickers |= {ticker}
+            return
         if isinstance(frame, OrderbookSnapshot):
             self._begun.add(ticker)
         elif isinstance(frame, OrderbookDelta) and ticker not in self._begun:

@@ -122,15 +122,6 @@ def test_what_waits_for_the_disk_is_bounded(tmp_path: Path) -> None:
     assert (tape.recorder.frames, tape.recorder.dropped) == (2, 3)
 
 
-def test_everything_records_all_that_is_subscribed(tmp_path: Path) -> None:
-    tape = Taped(tmp_path, everything=True)
-    tape.snapshot("A")
-    tape.delta("A")
-    tape.delta("B")
-    tape.recorder.write()
-    assert len(lines(tmp_path)) == 2
-
-
 def test_market_data_records_held_markets_and_asks_for_the_books_they_lack(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path)
     world = World(recorder=recorder)
