@@ -151,7 +151,9 @@ def build(settings: Settings, publish: Callable[[], None]) -> tuple[Bot, list[fa
     history = _open_history(settings, supabase)
     bot_box: list[Bot] = []
     order_log = logging.getLogger("Executor").info
-    orders = KalshiOrders(venue.rest, signer, on_sent=lambda o, ns: bot_box[0].on_sent(o, ns), log=order_log)
+    orders = KalshiOrders(
+        venue.rest, signer, on_sent=lambda o, ns: bot_box[0].on_sent(o, ns), log=order_log, canary=reads.canary
+    )
     market_data = MarketData(
         reads, stream,
         on_tick=lambda quote: bot_box[0].on_tick(quote),

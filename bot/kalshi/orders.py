@@ -20,6 +20,7 @@ from bot.core.effects import CancelOrder, PlaceOrder
 from bot.core.units import Count, format_count, format_price
 from bot.core.venue import Accepted, AlreadyExists, NotFound, NotSent, Outcome, Rejected, Unknown
 from bot.kalshi import wire
+from bot.kalshi.canary import Canary
 from bot.kalshi.sign import HeaderStock, Signer
 
 _poll = get_original("select", "poll")
@@ -136,6 +137,7 @@ class KalshiOrders:
         exit_reply_timeout: float = 2.0,
         clock_ns: Callable[[], int] = time.time_ns,
         log: Callable[[str], None] = lambda line: None,
+        canary: Canary | None = None,
     ) -> None:
         """`on_sent(client_order_id, time_ns)` is called when the kernel has taken a create request.
 
@@ -151,6 +153,7 @@ class KalshiOrders:
         self._on_sent = on_sent
         self._clock_ns = clock_ns
         self._log = log
+        self._canary = canary or Canary(log)
         self.create_headers = HeaderStock(signer, "POST", self._orders_path, clock_ns)
         """Call its refresh() about once a second."""
         self._exits = _Lane(host, port, secure, connect_timeout, exit_reply_timeout, clock_ns)
@@ -174,6 +177,7 @@ class KalshiOrders:
         lane = self._exits if order.purpose == "exit" else self._others
         answer = self._exchange(lane, "POST", request, lambda ns: self._on_sent(order.client_order_id, ns))
         outcome = answer if isinstance(answer, Unknown | NotSent) else create_outcome(order, *answer)
+        self._look(answer, outcome)
         what = f"{order.side} {format_count(order.count)} @ {format_price(order.price)} {order.time_in_force}"
         self._log(f"ORDER {order.purpose} {order.ticker} {what} {order.client_order_id}: {_told(outcome)}")
         return outcome
@@ -185,8 +189,14 @@ class KalshiOrders:
         request = self._request("DELETE", f"{path}?market_ticker={quote(order.ticker, safe='')}", headers)
         answer = self._exchange(self._others, "DELETE", request)
         outcome = answer if isinstance(answer, Unknown | NotSent) else cancel_outcome(order, *answer)
+        self._look(answer, outcome)
         self._log(f"CANCEL {order.ticker} {order.order_id} {order.client_order_id}: {_told(outcome)}")
         return outcome
+
+    def _look(self, answer: tuple[int, bytes] | Unknown | NotSent, outcome: Outcome) -> None:
+        """A success that could not be read is of another shape than we know."""
+        if isinstance(answer, tuple) and answer[0] < 300 and isinstance(outcome, Unknown):
+            self._canary.saw("order reply", f"{answer[0]} of another shape", answer[1])
 
     def keep_warm(self, unused_s: float = 10.0) -> None:
         """Keep two live connections in each lane: open what is missing, ping what was unused for long.

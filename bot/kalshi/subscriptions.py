@@ -19,6 +19,9 @@ REPLY_NS = 10 * _SECOND
 SNAPSHOT_NS = 5 * _SECOND
 RETRY_NS = 10 * _SECOND
 
+MOST_MARKETS = 500_000
+"""Market subscriptions of one connection (section 6.1). One connection is enough until this is reached."""
+
 
 class Command(msgspec.Struct, frozen=True):
     """One command to send; `text` for the log."""
@@ -67,6 +70,9 @@ class Subscriptions:
 
         A book that was unwanted and is wanted again before its subscription ended gets no snapshot by itself.
         """
+        others = sum(len(c.wanted or ()) for c in self._channels.values() if c.name != channel)
+        if others + len(tickers or ()) > MOST_MARKETS:
+            raise ValueError(f"more than {MOST_MARKETS} market subscriptions: a second connection is needed")
         kept = self._channels.setdefault(channel, _Channel(channel))
         if channel == BOOKS:
             self.resync((tickers or frozenset()) - (kept.wanted or frozenset()))

@@ -1,9 +1,14 @@
 """What the exchange says and we do not understand is counted, logged once for each kind, and hides nothing else."""
 
 import pytest
-from test_rest import EVENT, MARKET, SERIES, Exchange, body, reading
+from loopback import Answers, Loopback, reply
+from test_rest import EVENT, MARKET, SERIES, SIGNER, Exchange, body, reading
 
+from bot.core.effects import PlaceOrder
+from bot.core.units import Count, Price
+from bot.core.venue import Unknown
 from bot.kalshi.canary import MOST_KINDS, Canary
+from bot.kalshi.orders import KalshiOrders
 from bot.kalshi.rest import ReadFailed
 
 
@@ -46,3 +51,13 @@ def test_the_canary_tells_each_kind_once_and_stays_small() -> None:
         canary.saw("ticker", "fault 0")
     assert canary.count == 6 * MOST_KINDS
     assert len(canary.kinds) == MOST_KINDS + 1 and len(lines) == MOST_KINDS
+
+
+def test_an_order_reply_of_another_shape_is_counted_and_its_order_unknown():
+    canary = Canary()
+    with Loopback(Answers(reply(201, b'{"order":{"id":"new"}}'))) as server:
+        orders = KalshiOrders(server.url, SIGNER, canary=canary)
+        order = PlaceOrder("c", "T", "bid", Price(5_000), Count(100), "immediate_or_cancel", "entry", "taker_at_cross")
+        assert isinstance(orders.create(order), Unknown)
+        orders.close()
+    assert canary.count == 1

@@ -2,8 +2,10 @@
 
 import json
 
+import pytest
+
 from bot.kalshi import frames
-from bot.kalshi.subscriptions import BOOKS, Subscriptions
+from bot.kalshi.subscriptions import BOOKS, MOST_MARKETS, Subscriptions
 
 SECOND = 1_000_000_000
 
@@ -177,3 +179,10 @@ def test_a_new_connection_subscribes_everything_again():
     subscriptions.reset()
     assert subscriptions.subscribed() == {}
     assert [(id_, verb) for id_, verb, _ in sent(subscriptions)] == [(1, "subscribe"), (2, "subscribe")]
+
+
+def test_more_markets_than_one_connection_may_have_are_refused():
+    subscriptions = Subscriptions()
+    subscriptions.want("ticker", frozenset(str(number) for number in range(MOST_MARKETS)))
+    with pytest.raises(ValueError, match="second connection"):
+        subscriptions.want(BOOKS, frozenset({"A"}))

@@ -1,0 +1,75 @@
+"""Without a stream our own fills are read by cursor; each is told once or more often, never left out."""
+
+from typing import Any
+
+from bot.core.events import FillSeen
+from bot.core.state import new_state
+from bot.core.units import Count, Money, Price
+from bot.core.venue import VenueFill
+from bot.kalshi.rest import ReadFailed
+from bot.run.bot import default_config
+from bot.run.door import now_ms
+from bot.run.market_watch import OVERLAP_MS, MarketWatch
+from bot.strategy.favourites import Favourites
+
+
+class Feed:
+    connected_now = False
+
+    def confirm_stale(self, now_ns: int) -> None: ...
+
+
+class Reads:
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.listed: list[VenueFill] = []
+        self.failing = False
+
+    def fills(self, min_ts: int) -> list[VenueFill]:
+        self.asked.append(min_ts)
+        if self.failing:
+            raise ReadFailed("timeout")
+        return self.listed
+
+
+def fill(number: int, at_ms: int) -> VenueFill:
+    return VenueFill(f"t{number}", "o", "", "T", "bid", Price(5_000), Count(100), Money(0), True, at_ms)
+
+
+def scene() -> tuple[MarketWatch, Reads, Feed, Any, list[Any]]:
+    state = new_state(default_config(Favourites()), "RUNNING", now_ms())
+    state.cash = Money(1)
+    state.live_trade = {"T": "trade"}
+    told: list[Any] = []
+    reads, feed = Reads(), Feed()
+    return MarketWatch(feed, reads, None, lambda: state, told.append, told.append), reads, feed, state, told  # type: ignore[arg-type]
+
+
+def test_fills_are_read_from_the_newest_one_on_with_overlap_and_told_in_order() -> None:
+    watch, reads, _, _, told = scene()
+    later = now_ms() + 60_000
+    reads.listed = [fill(2, later), fill(1, later - 5)]
+    watch.confirm()
+    watch.confirm()
+    assert [event.fill.trade_id for event in told if isinstance(event, FillSeen)] == ["t1", "t2", "t1", "t2"]
+    assert reads.asked[1] == (later - OVERLAP_MS) // 1000
+
+
+def test_a_failed_reading_moves_no_cursor() -> None:
+    watch, reads, _, _, told = scene()
+    reads.failing = True
+    watch.confirm()
+    reads.failing = False
+    watch.confirm()
+    assert told == [] and reads.asked[0] == reads.asked[1]
+
+
+def test_nothing_is_read_with_a_stream_or_before_the_baseline_or_with_nothing_open() -> None:
+    watch, reads, feed, state, _ = scene()
+    feed.connected_now = True
+    watch.confirm()
+    feed.connected_now, state.cash = False, None
+    watch.confirm()
+    state.cash, state.live_trade = Money(1), {}
+    watch.confirm()
+    assert reads.asked == []
