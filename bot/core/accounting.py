@@ -70,8 +70,9 @@ def _baseline(turn: Turn, event: AccountRead) -> None:
     turn.record(Forgotten(turn.at_ms, event.started_ms - KEEP_MS))
     turn.record(CashBaseline(turn.at_ms, event.balance))
     turn.note("info", "baseline", f"books begin with {format_money(event.balance)} cash")
+    paid = {s.ticker for s in event.settlements}
     for found in event.positions:
-        if found.count:
+        if found.count and found.ticker not in paid:  # positions may lag behind settlements
             _adopt(turn, found, event.markets.get(found.ticker), event.quotes.get(found.ticker))
     for order in event.resting:
         turn.note("warning", "external_order", f"resting order {order.order_id} is not ours: left alone", order.ticker)

@@ -297,11 +297,9 @@ class Auditor:
             return
         self._due[quote.ticker] = now
         self.counts["stops due"] += 1
-        if not self._excused(quote.ticker):
-            last = self._last_exit.get(quote.ticker, 0)
-            if now - last > AGAIN_MS:
-                ticker, since = quote.ticker, now
-                self.clock.after(FIRST_SEND_MS, lambda: self._first(ticker, since, boot))
+        if not bracket.fired_ms and not self._excused(quote.ticker):
+            ticker, since = quote.ticker, now
+            self.clock.after(FIRST_SEND_MS, lambda: self._first(ticker, since, boot))
 
     def _first(self, ticker: str, since: int, boot: str) -> None:
         if self._due.get(ticker) != since or self.boot != boot or self._excused(ticker):

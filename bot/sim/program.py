@@ -170,8 +170,8 @@ class Program:
 
     def _price(self, quote: Quote) -> None:
         self.quotes[quote.ticker] = quote, self.clock.now_ms
+        self.auditor.priced(self.boot, quote)
         if quote.ticker in self.state.live_trade:
-            self.auditor.priced(self.boot, quote)
             self.handle(Tick(self.clock.now_ms, quote))
 
     def trusted(self, ticker: str) -> Quote | None:

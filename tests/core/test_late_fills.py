@@ -1,8 +1,11 @@
-"""Fills out of order: an entry's fill may be booked after the exits that already sold it (simulator, seeds 82 and 87)."""
+"""Fills and lists out of order: news that comes after what it explains (simulator, seeds 82, 87 and 197)."""
 
-from scene import Scene
+from scene import T0, TICKER, Scene, market
 
+from bot.core.state import new_state
 from bot.core.trades import TradeState
+from bot.core.units import Count, Money
+from bot.core.venue import Settlement, VenuePosition
 
 
 def test_an_entry_fill_that_its_exits_already_covered_does_not_re_open_the_trade() -> None:
@@ -35,3 +38,15 @@ def test_an_entry_fill_that_nothing_covers_is_protected_again() -> None:
     scene.fill(entry, 8_800, 500, fill_id="late")
     assert scene.trade().state is TradeState.OPEN
     assert scene.state.live_trade
+
+
+def test_a_position_that_was_paid_already_is_not_adopted_from_a_lagging_list() -> None:
+    """It stayed a live trade for ever, in a market that had settled (simulator, seed 197)."""
+    scene = Scene()
+    fresh = new_state(scene.state.config, "RUNNING", T0)
+    scene.state = fresh
+    lagging = [VenuePosition(TICKER, Count(700), Money(4_000_000), Money(0), Money(0))]
+    paid = Settlement(TICKER, "no", Money(0), Money(0), Count(700), Count(0), T0 - 1_000)
+    scene.read(positions=lagging, settlements=(paid,), markets={TICKER: market(status="finalized")})
+    assert not fresh.live_trade
+    assert fresh.position(TICKER).count == 0
