@@ -491,7 +491,9 @@ def test_nothing_fires_in_a_market_that_takes_no_orders() -> None:
 )
 def test_an_entry_is_told_in_the_words_of_the_side_it_buys(side: str, price: int, words: str) -> None:
     turn = Scene().propose(side, price)
-    assert [x.text for x in turn.effects if isinstance(x, Notice)] == [f"enter {words}: why"]
+    assert [(x.code, x.text, x.ticker) for x in turn.effects if isinstance(x, Notice)] == [
+        ("entry", f"enter {words}: why", TICKER)
+    ]
 
 
 @pytest.mark.parametrize("price, words", [(7_900, "0.7900"), (None, "no price")])
@@ -500,6 +502,38 @@ def test_an_exit_is_told_with_the_price_it_saw_and_what_is_open(price: int | Non
     scene.held(plan=msgspec.structs.replace(PLAN, time_exit_ms=T0))
     turn = scene.sweep(price, 8_100) if price else scene.sweep(known=False)
     kind = "stop" if price else "time"
-    assert [(x.code, x.text) for x in turn.effects if isinstance(x, Notice)] == [
-        (f"exit_{kind}", f"{kind} fired at {words}, 20.00 open")
+    assert [(x.code, x.text, x.ticker) for x in turn.effects if isinstance(x, Notice)] == [
+        (f"exit_{kind}", f"{kind} fired at {words}, 20.00 open", TICKER)
     ]
+
+
+def test_a_vanished_quote_is_told_with_its_market_and_how_long() -> None:
+    scene = Scene()
+    scene.held()
+    scene.tick(None, 8_800)
+    turn = scene.at(2.5).sweep(None, 8_800)
+    assert [(x.text, x.ticker) for x in turn.effects if isinstance(x, Notice)] == [
+        ("no price to leave at for 2500 ms", TICKER)
+    ]
+
+
+def test_nothing_is_entered_before_the_account_was_read() -> None:
+    scene = Scene()
+    scene.state.cash = None
+    answer = scene.do(e.Propose(scene.now, _wanted(100), 0)).answer
+    assert answer is not None and answer.code == "no_baseline"
+
+
+def test_a_market_that_was_told_as_closed_is_refused_by_that_name() -> None:
+    answer = Scene().propose(status="closed").answer
+    assert answer is not None and answer.text == "the market is closed"
+
+
+def test_an_exit_that_no_tick_caused_carries_no_ticks_time() -> None:
+    scene = Scene()
+    scene.held()
+    scene.do(e.Command(scene.now, "close", "you", {"ticker": TICKER}, {TICKER: quote(8_700, 8_800)}))
+    [first] = scene.sent()
+    scene.do(e.CreateReplied(scene.now, first.client_order_id, Unknown("timeout")))
+    [again] = scene.sent()
+    assert (first.tick_ns, again.tick_ns) == (0, 0)
