@@ -221,5 +221,5 @@ def test_a_slow_reply_holds_no_other_order(bot: Bot) -> None:
     for name in ("one", "two"):
         exit_order = PlaceOrder(name, "T-1", "ask", Price(100), Count(1), "immediate_or_cancel", "exit", "maker")
         bot.executor.submit(exit_order, 0)
-    bot._pump()
+    gevent.spawn(bot._pump)
     assert until(lambda: started == ["one", "two"], 1.0)
