@@ -1,11 +1,12 @@
 """Rules for all tests: how much of the slow proofs runs, that CI may not skip what needs the system, recorded data.
 
 `pytest` runs no proof, `pytest -m prove` all of them, `pytest --proofs=120` the tests and then as many proofs as begin
-within 120 s. Write a proof as many small parametrized cases, so that a share of it can run.
+within 120 s; the files take turns then. Write a proof as many small parametrized cases, so that a share of it can run.
 """
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +25,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     proofs = [item for item in items if item.get_closest_marker("prove")]
     tests = [item for item in items if not item.get_closest_marker("prove")]
-    if config.getoption("--proofs") is not None or "prove" in config.getoption("markexpr"):
+    if config.getoption("--proofs") is not None:
+        before: Counter[Path] = Counter()
+        turns = {item: before.update([item.path]) or before[item.path] for item in proofs}
+        items[:] = tests + sorted(proofs, key=turns.__getitem__)
+    elif "prove" in config.getoption("markexpr"):
         items[:] = tests + proofs
     elif proofs:
         items[:] = tests

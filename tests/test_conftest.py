@@ -1,6 +1,7 @@
 """The rules that tests/conftest.py makes for all tests."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,17 @@ def test_system(): pytest.skip("no Chromium")
 
 def test_other(): pytest.skip("no recorded data")
 """
+
+
+def test_a_share_of_the_proofs_is_a_share_of_each_file(tmp_path):
+    (tmp_path / "conftest.py").write_text(CONFTEST.read_text())
+    for name in ("a", "b"):
+        (tmp_path / f"test_{name}.py").write_text(SAMPLE)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n  prove: slow\n  system: needs the machine\n")
+    command = [sys.executable, "-m", "pytest", "-v", "--proofs=60", "--no-header"]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"CI": ""}, capture_output=True, text=True)
+    order = re.findall(r"^test_(.)\.py::test_proof\[(.)\]", done.stdout, re.MULTILINE)
+    assert order == [("a", "0"), ("b", "0"), ("a", "1"), ("b", "1"), ("a", "2"), ("b", "2")]
 
 
 @pytest.mark.parametrize(

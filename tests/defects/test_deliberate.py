@@ -25,8 +25,14 @@ def test_the_page_lists_the_defects_as_they_are() -> None:
     assert PAGE.read_text().startswith(drawn()), "run `python -m tests.defects.plant --write`"
 
 
-@pytest.mark.prove
-@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.what)
+FIRST = {defect.breaks.split()[0]: defect for defect in reversed(DEFECTS) if defect.breaks.startswith("P")}
+"""One for each promise is planted by every run of the tests."""
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [pytest.param(d, id=d.what, marks=[] if d in FIRST.values() else [pytest.mark.prove]) for d in DEFECTS],
+)
 def test_a_deliberate_defect_is_caught(defect: Defect, tmp_path: Path) -> None:
     code, _ = run(defect, tmp_path, [defect.caught_by])
     assert code == 1, f"pytest ended with {code}: nothing saw that {defect.what}"
