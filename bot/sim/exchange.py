@@ -78,7 +78,7 @@ class Exchange(model.Listener):
         self.by_client_id: dict[str, model.Order] = {}
         self._tops: dict[str, tuple[int | None, int, int | None, int]] = {}
         self._touched: dict[str, None] = {}
-        self._told_cash()
+        self.cash.put(0, "", Money(cash))
 
     # what a member sends
 

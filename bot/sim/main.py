@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -70,6 +71,8 @@ def main(argv: list[str]) -> int:
     total = Sum()
     for part in _play(range(int(first), int(last)), given.minutes, given.jobs):
         total.merge(part)
+        if total.seeds % 200 == 0:
+            print(f"{total.seeds} seeds, {len(total.broken)} broken", file=sys.stderr, flush=True)
     _report(total, time.monotonic() - began, given.minutes)
     for seed, violation in sorted(total.broken)[:3]:
         _tell(seed, violation, given.minutes, given.shrink)

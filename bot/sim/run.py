@@ -1,5 +1,6 @@
 """One simulated run: the world, the exchange, programs that live and die, the plan's faults, and the auditor."""
 
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
@@ -20,6 +21,9 @@ from bot.store.journal import Journal
 
 START_MS = 1_795_000_000_000
 CASH = 5_000_000_000
+LEAST_STEPS = 50
+"""Of a virtual minute: a run with fewer counts as failed."""
+
 VERBS = ("start", "pause", "stop", "kill", "rearm", "flatten")
 CALM_MS = 100_000
 """How long the run is left in peace at its end, so that everything can be found out."""
@@ -221,8 +225,14 @@ def simulate(seed: int, minutes: int = 10, plan: Sequence[Fault] | None = None, 
         run.play()
     except Violation as broken:
         violation = f"{run.clock.now_ms - START_MS} ms: {broken}"
+    except Exception as crash:  # a program that falls over protects nothing
+        frame = traceback.extract_tb(crash.__traceback__)[-1]
+        where = f"{frame.filename.rpartition('/bot/')[2]}:{frame.lineno}"
+        violation = f"{run.clock.now_ms - START_MS} ms: crashed in {where}: {crash!r}"
     finally:
         run.clock.close()
+    if not violation and run.auditor.counts["steps"] < LEAST_STEPS * minutes:
+        violation = f"only {run.auditor.counts['steps']} steps: the run proves little"
     injected = {f"{op} {kind}": n for (op, kind), n in sorted(run.faults.injected.items())}
     counts: Counter[str] = run.auditor.counts
     return Result(seed, run.auditor.digest(), violation, dict(sorted(counts.items())), injected, run.auditor.lines)
