@@ -9,7 +9,7 @@ from typing import Any
 from bot.core import facts as f
 from bot.core.effects import Notice, PlaceOrder
 from bot.core.events import Event, MarketChange, Sweep
-from bot.core.state import TradingState
+from bot.core.state import TradingState, state_hash
 from bot.core.turn import Turn
 from bot.core.venue import Outcome, Quote
 from bot.paper.model import Fill
@@ -74,6 +74,7 @@ class Auditor:
         self._written: dict[int, f.Fact] = {}
         self._seq = 0
         self.frozen_until = 0
+        self._left = (-1, "")
         self._due: dict[str, int] = {}
         self._told_status: dict[str, str] = {}
         """What this program was told of markets, by the stream or a reading."""
@@ -115,6 +116,9 @@ class Auditor:
         self._due.clear()
         self.boot = boot
         self.counts["boots"] += 1
+        seq, digest = self._left
+        same = seq != last_seq or state_hash(state) == digest
+        self.require(same, f"the state restored at record {seq} is not the one that was left")
         ours = {t: n for t, n in self.books.positions.items() if n}
         theirs = {t: p.count for t, p in state.positions.items() if p.count}
         self.require(ours == theirs, f"restored positions {theirs}, the synced facts say {ours}")
@@ -131,9 +135,15 @@ class Auditor:
             self.boot = ""
             self.frozen_until = 0
 
+    def left(self, seq: int, digest: str) -> None:
+        """A program ended with everything synced: its next life begins with the same state."""
+        self._left = seq, digest
+        self.counts["compared restarts"] += 1
+
     def wiped(self) -> None:
         """The disk is gone; ids that were sent stay sent, and what still rests of them is a stranger's now."""
         self._wiped_ids.update(self._sent)
+        self._left = (-1, "")
         self._durable.clear()
         self._durable_ids.clear()
 

@@ -111,6 +111,8 @@ class Program:
         """SIGKILL: nothing of this program happens any more; what was not synced is gone."""
         if self.host.alive:
             self.host.alive = False
+            if self.disk.epoch == self.disk.file.epoch and self.disk.file.last_seq == self.door.seq:
+                self.auditor.left(self.door.seq, state_hash(self.state))
             self.stream.close()
             self._on_death(self)
 
