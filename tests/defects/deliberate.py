@@ -140,7 +140,7 @@ ORDERS = (
     Defect(
         "fills that are reported but not booked are sold again", "P3", "bot/core/exiting.py",
         "min(trade.open_count(), _held(turn, trade)) - unbooked", "min(trade.open_count(), _held(turn, trade))",
-        "tests/core/test_money_rules.py::test_fills_reported_and_not_booked_are_not_sold_again",
+        "tests/core/test_exit_rules.py::test_fills_reported_and_not_booked_are_not_sold_again",
     ),
     Defect(
         "an exit sells what the trade bought, though less is held", "P3", "bot/core/exiting.py",
