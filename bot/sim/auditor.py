@@ -198,6 +198,11 @@ class Auditor:
     def _before(self, fact: f.Fact) -> None:
         """Count what coverage wants to know, in the books as they were before the fact."""
         self.counts[type(fact).__name__] += 1
+        if isinstance(fact, f.OrderIntended) and fact.purpose == "exit":
+            held = self.books.positions.get(fact.ticker, 0)
+            room = held if fact.side == "ask" else -held
+            name = f"exit {fact.client_order_id} of {fact.count}"
+            self.require(fact.count <= room, f"{name} is larger than the position {held}")
         if isinstance(fact, f.ExitFired):
             self.counts[f"fired {fact.kind}"] += 1
 
@@ -240,7 +245,7 @@ class Auditor:
         if job.purpose == "entry":
             self._entry(boot, epoch, job, sent)
         elif boot == self.boot:
-            self._exit(job, sent)
+            self._exit(job)
 
     def _entry(self, boot: str, epoch: int, job: PlaceOrder, sent: Sent) -> None:
         intent, name = self._durable_ids.get(job.client_order_id), f"entry {job.client_order_id}"
@@ -256,15 +261,11 @@ class Auditor:
         self.require(self.books.reconciled_boot == boot, f"{name} is sent before this boot reconciled")
         self.require(epoch == self.file.epoch, f"{name} is sent by a program that was succeeded")
 
-    def _exit(self, job: PlaceOrder, sent: Sent) -> None:
+    def _exit(self, job: PlaceOrder) -> None:
         name = f"exit {job.client_order_id}"
         self._last_exit[job.ticker] = self.clock.now_ms
         proper = job.reduce_only and job.time_in_force == "immediate_or_cancel" and job.self_trade_prevention == "maker"
         self.require(proper, f"{name} is not reduce-only, immediate-or-cancel with maker prevention")
-        held = self.books.positions.get(job.ticker, 0)
-        room = held if job.side == "ask" else -held
-        again = sent.sends > 1
-        self.require(again or job.count <= room, f"{name} of {job.count} is larger than the position {held}")
 
     def replied(self, boot: str, client_order_id: str, outcome: Outcome) -> None:
         self.trace(f"{boot} reply {client_order_id} {outcome}")
@@ -336,6 +337,9 @@ class Auditor:
         held = self.exchange.account.held(ticker)
         bracket = self.books.bracket(ticker)
         if bracket is None or held == 0 or (held > 0) != bracket.long:
+            return True
+        known = self.books.positions.get(ticker, 0)
+        if known == 0 or (known > 0) != bracket.long:
             return True
         told = sum(
             o.filled - o.booked for o in self.books.orders.values() if o.trade_id == bracket.id and o.unbooked_exit()
