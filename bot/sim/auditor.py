@@ -200,7 +200,10 @@ class Auditor:
         self.counts[type(fact).__name__] += 1
         if isinstance(fact, f.OrderIntended) and fact.purpose == "exit":
             held = self.books.positions.get(fact.ticker, 0)
-            room = held if fact.side == "ask" else -held
+            told = sum(
+                o.filled - o.booked for o in self.books.orders.values() if o.ticker == fact.ticker and o.unbooked_exit()
+            )
+            room = (held if fact.side == "ask" else -held) - told
             name = f"exit {fact.client_order_id} of {fact.count}"
             self.require(fact.count <= room, f"{name} is larger than the position {held}")
         if isinstance(fact, f.ExitFired):
