@@ -5,6 +5,9 @@ within 120 s; the files take turns then. Write a proof as many small parametrize
 """
 
 import os
+import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -72,3 +75,30 @@ def recorded() -> Callable[[str], Path]:
         return RECORDED / name
 
     return path
+
+
+@pytest.fixture(scope="session")
+def other_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An interpreter of another supported Python version, with the locked packages; skipped where there is none."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for version in ("3.13", "3.12", "3.11"):
+        known = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python{version}"))
+        for python in filter(None, [*map(str, known), shutil.which(f"python{version}")]):
+            works = subprocess.run([python, "-c", ""], capture_output=True, timeout=20).returncode == 0
+            if version != here and works:
+                return _with_packages(python, tmp_path_factory.mktemp("other_python"))
+    pytest.skip("there is no second Python version on this machine")
+
+
+def _with_packages(python: str, folder: Path) -> str:
+    uv = Path(sys.executable).parent / "uv"
+    there = str(folder / "bin" / "python")
+    locked = ["--require-hashes", "-r", str(Path(__file__).parents[1] / "requirements.txt")]
+    for command in ([python, "-m", "venv", "--without-pip", str(folder)],
+                    [str(uv), "pip", "install", "-q", "--python", there, *locked]):  # fmt: skip
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        except FileNotFoundError:
+            pytest.skip(f"{command[0]} is not installed: run `make test`")
+        assert done.returncode == 0, done.stderr
+    return there

@@ -110,7 +110,7 @@ def test_a_dead_connection_that_nobody_noticed_is_replaced(server, wire, open_pa
     wire.abandon()
     wire.silent = False
     page.evaluate("dispatchEvent(new Event('online'))")
-    eventually(lambda: page.get_attribute("body", "data-stale") == "no")
+    eventually(lambda: page.get_attribute("body", "data-stale") == "no", 25)
 
 
 def test_a_bot_that_stops_updating_is_seen_although_the_connection_lives(server, open_page, eventually):

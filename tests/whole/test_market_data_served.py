@@ -169,7 +169,9 @@ def test_twenty_pages_cost_the_exchange_nothing(staged: Staged) -> None:
 
     alone, refreshed = requests_in(10, False), requests_in(10, True)
     print(f"\nrequests in 10 s: {alone} alone, {refreshed} with 20 pages")
-    assert 0 < refreshed <= alone + 3, "no more than one beat of the loops apart"
+    assert 0 < refreshed <= alone * 1.5, (
+        "20 pages that ask 100 times a second would cost hundreds; beats may differ by one"
+    )
 
 
 def away(stage: Stage, plan: list[dict[str, Any]]) -> None:
