@@ -197,7 +197,7 @@ class Bot:
             loop.stop()
         self.market_data.stop()
         self.recorder.stop()
-        self.journal.snapshot(self.door.seq, dump(self.state), state_hash(self.state))
+        self._snapshot(timeout_s)
         if not self.journal.close():
             log.error("the journal could not be written completely: see the errors above")
         self._deliver_rest(timeout_s)
@@ -332,10 +332,10 @@ class Bot:
             self._reconnects = reconnects
             self.loops["Reconciler"].wake()
 
-    def _snapshot(self) -> None:
+    def _snapshot(self, wait_s: float = 30.0) -> None:
         """History first: what a snapshot covers is never derived again after a restart."""
         seq, blob, digest = self.door.seq, dump(self.state), state_hash(self.state)
-        if self.history.wait(self._put([]), 30.0):
+        if self.history.wait(self._put([]), wait_s):
             self.journal.snapshot(seq, blob, digest)
 
     # what the door asks for

@@ -65,10 +65,19 @@ def _running(folder: Path) -> Venue | None:
 
 def _is_ours(pid: int, folder: Path) -> bool:
     """Whether that process is a paper exchange of this folder (a pid may have been given to another since)."""
-    shown = subprocess.run(
-        ["ps", "-o", "stat=,args=", "-ww", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return "bot exchange" in shown.stdout and str(folder) in shown.stdout and not shown.stdout.startswith("Z")
+    command = _command_line(pid)
+    return "bot exchange" in command and str(folder) in command
+
+
+def _command_line(pid: int) -> str:
+    """Empty when it has ended. From /proc where there is one: small Linux images have no ps."""
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            return ""
+    shown = subprocess.run(["ps", "-o", "args=", "-ww", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return shown.stdout
 
 
 def _start(folder: Path, arguments: list[str]) -> Venue:
