@@ -29,6 +29,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "bot.paper": ("bot.core.units", "bot.paper"),
     "bot.backtest": ("bot.core", "bot.strategy", "bot.odds", "bot.store", "bot.backtest"),
     "bot.sim": ("bot.core", "bot.strategy", "bot.kalshi", "bot.store", "bot.run", "bot.paper", "bot.sim"),
+    "bot.drill": ("bot.core.units", "bot.paper", "bot.settings", "bot.drill"),
     "bot.dotenv": (),
     "bot.config": (),
     "bot.settings": ("bot.config", "bot.dotenv"),

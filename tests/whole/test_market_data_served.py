@@ -1,87 +1,35 @@
 """Market data of the whole program: stops by REST alone, no price reads with the socket on, honest while Kalshi is
 away or refuses the key, and pages that cost the exchange nothing."""
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from quiet_exchange import ticker
 
-from tests.program import ROOT, TOKEN, Program
+from bot.drill import stage as drill
+from bot.drill.quiet import ticker
+from bot.drill.stage import RISK, STRATEGY, exits, falls
 
 pytestmark = pytest.mark.timeout(240)
 
 POSITIONS = 50
-RISK = {"max_open_trades": POSITIONS, "max_order_cost": "5.000000"}
-STRATEGY = {"order_cost": "2.000000", "min_size": "1.00", "max_to_end": 86_400, "min_to_end": 5, "time_exit": 0}
 
 
-class Stage:
+class Stage(drill.Stage):
     """A quiet exchange and the program on it."""
-
-    def __init__(self, folder: Path, markets: int, **settings: str) -> None:
-        command = [
-            sys.executable,
-            str(Path(__file__).parent / "quiet_exchange.py"),
-            str(folder / "exchange"),
-            str(markets),
-        ]
-        with (folder / "exchange.log").open("wb") as log:
-            self.exchange = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env={"PYTHONPATH": str(ROOT)},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
-        assert self.exchange.stdout is not None
-        self.venue = json.loads(self.exchange.stdout.readline())
-        self.program = Program(
-            folder, KALSHI_API_URL=self.venue["rest"], KALSHI_WS_URL=self.venue["ws"],
-            KALSHI_KEY_ID=self.venue["key_id"], KALSHI_PRIVATE_KEY_PATH=self.venue["private_key_path"],
-            **{"STRATEGY_LOOP_INTERVAL": "2", "RECONCILE_INTERVAL": "3", "MARKET_POLL_INTERVAL": "2"} | settings,
-        )  # fmt: skip
-
-    def enter(self, positions: int = POSITIONS) -> None:
-        self.program.start().configure(risk=RISK, strategy=STRATEGY)
-        self.program.until(
-            lambda: len(self.program.items("positions")) == positions, 60, "not all markets were entered"
-        )
-        self.program.until(lambda: not self.program.items("orders"), 20, "orders remain")
-
-    def move(self, changes: list[tuple[str, str, int, int]]) -> float:
-        """Change levels at the exchange; when that was."""
-        assert self.exchange.stdin is not None
-        at = time.time()
-        self.exchange.stdin.write(json.dumps(changes).encode() + b"\n")
-        self.exchange.stdin.flush()
-        return at
-
-    def faults(self, *plan: dict[str, Any]) -> None:
-        requests.post(self.venue["odds"] + "/_paper/faults", json=list(plan), timeout=5).raise_for_status()
 
     def seen(self) -> list[int]:
         """How many requests each line of the plan has counted."""
-        return [row["seen"] for row in requests.get(self.venue["odds"] + "/_paper/faults", timeout=5).json()]
+        return [row["seen"] for row in self.struck()]
 
     def markets(self) -> tuple[dict[str, Any], int]:
         """The whole snapshot and its age in seconds."""
-        reply = self.program._session.get(f"{self.program.url}/api/v1/markets", timeout=5)
+        reply = self.program.session.get(f"{self.program.url}/api/v1/markets", timeout=5)
         reply.raise_for_status()
         return reply.json(), int(reply.headers["Age"])
-
-    def end(self) -> None:
-        self.program.end()
-        self.exchange.terminate()
-        self.exchange.wait(20)
 
 
 Staged = Callable[..., Stage]
@@ -105,23 +53,10 @@ def counted(only: str) -> dict[str, Any]:
     return {"at": "read", "kind": "delay", "only": only, "every": 10**9}
 
 
-def falls(count: int) -> list[tuple[str, str, int, int]]:
-    """From 0.90 to 0.80: under every stop."""
-    return [
-        change for n in range(count) for change in ((ticker(n), "bid", 9_000, 0), (ticker(n), "bid", 8_000, 100_000))
-    ]
-
-
-def exits(program: Program, since: float) -> list[float]:
-    """Seconds from `since` until each stop's order was answered."""
-    lines = program.lines("ORDER exit", "accepted")
-    return sorted(datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f").timestamp() - since for line in lines)
-
-
 def test_by_rest_alone_each_of_fifty_stops_fires_within_a_sweep_and_a_round_trip(staged: Staged) -> None:
     stage = staged(POSITIONS, WEBSOCKET_ENABLED="false")
-    stage.enter()
-    moved = stage.move(falls(POSITIONS))
+    stage.enter(POSITIONS)
+    moved = stage.call(falls(range(POSITIONS)))
     stage.program.until(lambda: len(exits(stage.program, moved)) >= POSITIONS, 20, "not every stop fired")
     took = exits(stage.program, moved)
     print(f"\n50 stops by REST: first {took[0]:.3f} s, last {took[-1]:.3f} s after the price moved")
@@ -133,11 +68,11 @@ def test_by_rest_alone_each_of_fifty_stops_fires_within_a_sweep_and_a_round_trip
 
 def test_with_the_socket_on_fifty_stops_fire_without_one_price_read(staged: Staged) -> None:
     stage = staged(POSITIONS)
-    stage.enter()
+    stage.enter(POSITIONS)
     program = stage.program
     program.until(lambda: program.get("status")["stream"]["connected"], 20, "no stream")
     stage.faults(counted("/orderbook"), counted("/markets/"))
-    moved = stage.move(falls(POSITIONS))
+    moved = stage.call(falls(range(POSITIONS)))
     program.until(lambda: len(exits(program, moved)) >= POSITIONS, 20, "not every stop fired")
     took = exits(program, moved)
     print(f"\n50 stops by stream: first {took[0]:.3f} s, last {took[-1]:.3f} s after the price moved")
@@ -154,7 +89,7 @@ def test_twenty_pages_cost_the_exchange_nothing(staged: Staged) -> None:
 
     def requests_in(seconds: float, busy: bool) -> int:
         stage.faults({"at": "any", "kind": "delay", "every": 10**9})
-        headers = {"Authorization": f"Bearer {TOKEN}"}
+        headers = {"Authorization": f"Bearer {program.settings['API_TOKEN']}"}
         pages = [requests.get(f"{program.url}/api/v1/stream", headers=headers, stream=True, timeout=20)
                  for _ in range(20 if busy else 0)]  # fmt: skip
         ends = time.monotonic() + seconds
@@ -198,7 +133,7 @@ def back(stage: Stage) -> None:
     program.until(lambda: stage.markets()[0]["status"] == "ok", 60, "the markets stay stale")
     program.until(lambda: program.get("status")["reconciliation"]["ok"], 30, "not reconciled again")
     program.until(lambda: program.lines("fresh_price"), 30, "prices did not come back")
-    moved = stage.move(falls(6))
+    moved = stage.call(falls(range(6)))
     program.until(lambda: len(exits(program, moved)) >= 3, 20, "the stops do not fire")
 
 

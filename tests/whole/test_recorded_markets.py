@@ -36,7 +36,7 @@ class Replayed:
         self.exchange.wait(20)
 
     def ledger(self) -> dict[str, Any]:
-        reply = self.program._session.get(f"{self.venue['odds']}/_paper/ledger", timeout=5)
+        reply = self.program.session.get(f"{self.venue['odds']}/_paper/ledger", timeout=5)
         found: dict[str, Any] = reply.json()
         return found
 
