@@ -29,7 +29,6 @@ TRANSITIONS: dict[tuple[TradingMode, str], TradingMode] = {
     ("HALTED", "kill"): "HALTED",
     ("HALTED", "flatten"): "HALTED",
     ("HALTED", "rearm"): "PAUSED",
-    ("STANDBY", "kill"): "HALTED",
 }
 """In every mode exits run. Entries run in RUNNING alone. A verb that is not here is refused."""
 

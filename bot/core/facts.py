@@ -10,7 +10,7 @@ from bot.core.trades import ExitKind, ExitPlan, TradeEvent
 from bot.core.units import Count, Money, Price
 from bot.core.venue import Market, Settlement, Side, TimeInForce, VenueFill
 
-TradingMode = Literal["RUNNING", "PAUSED", "REDUCING", "HALTED", "STANDBY"]
+TradingMode = Literal["RUNNING", "PAUSED", "REDUCING", "HALTED"]
 
 
 class Booted(msgspec.Struct, frozen=True, tag=True):

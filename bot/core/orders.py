@@ -28,7 +28,6 @@ TRANSITIONS: dict[tuple[OrderState, OrderEvent], OrderState] = {
     (S.INTENT, "sent"): S.SENDING,
     (S.INTENT, "rejected"): S.REJECTED,
     (S.INTENT, "lost"): S.UNKNOWN,
-    (S.SENDING, "sent"): S.SENDING,
     (S.SENDING, "rested"): S.RESTING,
     (S.SENDING, "part_filled"): S.PARTLY_FILLED,
     (S.SENDING, "filled"): S.FILLED,
@@ -49,15 +48,11 @@ TRANSITIONS: dict[tuple[OrderState, OrderEvent], OrderState] = {
     (S.UNKNOWN, "part_filled"): S.PARTLY_FILLED,
     (S.UNKNOWN, "filled"): S.FILLED,
     (S.UNKNOWN, "cancelled"): S.CANCELLED,
-    (S.UNKNOWN, "rejected"): S.REJECTED,
     (S.UNKNOWN, "lost"): S.UNKNOWN,
     (S.UNKNOWN, "absent"): S.REJECTED,
     (S.CANCELLED, "cancelled"): S.CANCELLED,
-    (S.CANCELLED, "part_filled"): S.CANCELLED,
     (S.CANCELLED, "filled"): S.FILLED,
     (S.FILLED, "filled"): S.FILLED,
-    (S.FILLED, "part_filled"): S.FILLED,
-    (S.REJECTED, "rejected"): S.REJECTED,
 }
 
 SPENT = frozenset({"already_exists", "refused_again"})

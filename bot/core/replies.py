@@ -43,8 +43,10 @@ def create_replied(turn: Turn, event: CreateReplied) -> None:
     if order is None:
         return turn.note("alarm", "reply_without_order", f"a reply names {event.client_order_id}, which is not ours")
     outcome: Outcome = event.outcome
+    if not order.live() and not (order.state is OrderState.REJECTED and isinstance(outcome, Accepted)):
+        return None  # its end was proven before this reply: nothing is unknown, nothing is refused
     if isinstance(outcome, Accepted):
-        step = reported(order.count, outcome.filled, outcome.remaining)
+        step = reported(order.count, max(outcome.filled, order.filled), outcome.remaining)  # the stream may be ahead
         if turn.move_order(order, step, outcome.order_id, outcome.filled):
             _claim(turn, order)
             _after_order(turn, order)

@@ -24,13 +24,8 @@ T = TradeState
 TRANSITIONS: dict[tuple[TradeState, TradeEvent], TradeState] = {
     (T.OPENING, "entry_filled"): T.OPEN,
     (T.OPENING, "entry_ended"): T.ABORTED,
-    (T.OPENING, "exit_fired"): T.EXITING,
-    (T.OPEN, "entry_filled"): T.OPEN,
-    (T.OPEN, "entry_ended"): T.OPEN,
     (T.OPEN, "exit_fired"): T.EXITING,
     (T.OPEN, "flat"): T.CLOSED,
-    (T.EXITING, "entry_filled"): T.EXITING,
-    (T.EXITING, "entry_ended"): T.EXITING,
     (T.EXITING, "exit_fired"): T.EXITING,
     (T.EXITING, "stood_down"): T.OPEN,
     (T.EXITING, "flat"): T.CLOSED,

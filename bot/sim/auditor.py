@@ -193,6 +193,7 @@ class Auditor:
 
     def noticed(self, boot: str, notice: Notice) -> None:
         self.counts[f"notice {notice.code}"] += 1
+        self.require(not notice.code.endswith("_step_refused"), f"{notice.code}: {notice.text}")
         self.trace(f"  {notice.level} {notice.code} {notice.ticker}: {notice.text}")
 
     def _before(self, fact: f.Fact) -> None:

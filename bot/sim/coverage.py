@@ -12,19 +12,9 @@ TABLES: dict[str, Any] = {"order": orders, "trade": trades, "command": commands}
 JUDGED_FROM = 200
 """Seeds: fewer cannot be expected to meet everything."""
 
-NOT_REACHED = {
-    "order sending sent": "the executor tells each send once",
-    "order unknown rejected": "a refused re-send proves nothing, so the core does not take this step",
-    "order cancelled part_filled": "a proven cancel names all its fills",
+NOT_REACHED: dict[str, str] = {
     "order cancelled filled": "a proven cancel names all its fills",
-    "order rejected rejected": "an order that ended is not sent again",
-    "trade opening exit_fired": "a fill opens the trade before anything can be due",
-    "trade open entry_filled": "asked for only while the trade is not open",
-    "trade open entry_ended": "asked for only while the trade is opening",
-    "trade exiting entry_filled": "asked for only while the trade is not open",
-    "trade exiting entry_ended": "asked for only while the trade is opening",
     "trade aborted entry_filled": "needs a fill of an order that was proven dead",
-    "command STANDBY kill": "a program that stands by runs no core",
 }
 """Rows that no run can use while the exchange tells the truth, with the reason; tests/core reaches them by hand."""
 

@@ -188,7 +188,7 @@ class Run:
         elif draw < 20 and live:
             program.command("close", {"ticker": live[rng.randrange(len(live))]})
         elif draw < 70 and resting:
-            program.command("cancel", {"client_order_id": resting[rng.randrange(len(resting))]})
+            program.command("cancel", {"order": resting[rng.randrange(len(resting))]})
         elif draw < 75:
             program.command("configure", {"risk": {"cooldown": rng.randrange(1, 9)}})
 

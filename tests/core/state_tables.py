@@ -44,7 +44,7 @@ def page() -> str:
                 "Journaled with reason, author and time. The first table is the one the core decides by; the other two "
                 "are observed by running the core.",
                 *_cycle(commands.TRANSITIONS, "", set()),
-                _observed("Mode", [(mode, _in_mode(mode)) for mode in MODES if mode != "STANDBY"]),
+                _observed("Mode", [(mode, _in_mode(mode)) for mode in MODES]),
                 "STANDBY belongs to a process without the lease: no core runs there. It shows the page and waits.",
                 _observed("Word", [(verb, _on_word(verb)) for verb in VERBS]),
             ]

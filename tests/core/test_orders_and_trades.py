@@ -85,6 +85,38 @@ def test_an_unknown_order_is_given_up_only_when_provably_absent() -> None:
     assert scene.trade().state is TradeState.ABORTED
 
 
+@pytest.mark.parametrize("outcome", [Unknown("no reply"), AlreadyExists(), Rejected("busy", "", 429)])
+def test_a_reply_after_the_proven_end_of_its_order_says_nothing(outcome: object) -> None:
+    scene = Scene()
+    scene.propose()
+    [entry] = scene.sent()
+    scene.do(e.Sending(scene.now, entry.client_order_id))
+    scene.order_seen(entry, "executed", 2_000, 0)
+    turn = scene.do(e.CreateReplied(scene.now, entry.client_order_id, outcome))  # type: ignore[arg-type]
+    assert turn.facts == [] and turn.effects == []
+
+
+def test_an_order_called_dead_that_is_accepted_is_told() -> None:
+    scene = Scene()
+    scene.propose()
+    [entry] = scene.sent()
+    scene.do(e.Sending(scene.now, entry.client_order_id))
+    scene.do(e.CreateReplied(scene.now, entry.client_order_id, Rejected("invalid_price", "", 400)))
+    scene.reply(entry, 0, remaining=2_000)
+    assert codes(scene) == ["order_step_refused"]
+
+
+def test_a_reply_that_is_older_than_the_stream_takes_nothing_back() -> None:
+    scene = Scene()
+    scene.propose()
+    [entry] = scene.sent()
+    scene.do(e.Sending(scene.now, entry.client_order_id))
+    scene.order_seen(entry, "resting", 500, 1_500)
+    scene.reply(entry, 0, remaining=2_000)
+    order = scene.state.orders[entry.client_order_id]
+    assert codes(scene) == [] and order.state is OrderState.PARTLY_FILLED and order.filled == 500
+
+
 def test_a_fill_before_the_reply_is_applied_once() -> None:
     scene = Scene()
     scene.propose()
