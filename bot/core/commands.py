@@ -81,7 +81,9 @@ def _leave(turn: Turn, ticker: str, event: Command) -> None:
     if trade is None:
         return
     if trade.open_count() <= 0:  # its entry is under way: what it still brings is left at once
-        turn.record(PlanChanged(turn.at_ms, trade.id, msgspec.structs.replace(trade.plan, time_exit_ms=turn.at_ms)))
+        turn.record(
+            PlanChanged(turn.at_ms, trade.id, msgspec.structs.replace(trade.plan, time_exit_ms=turn.at_ms), event.actor)
+        )
         return
     if trade.state is TradeState.EXITING and trade.exit_kind == "flatten":
         return

@@ -1,13 +1,15 @@
 """Decides exits: when a rule fires, and the order that leaves; re-priced inside its bound until the trade is flat."""
 
+import msgspec
+
 from bot.core.effects import CancelOrder, PlaceOrder, Wake
 from bot.core.events import Sweep, Tick
-from bot.core.facts import ExitAttempted, ExitFired, OrderIntended, QuoteVanished
+from bot.core.facts import ExitAttempted, ExitFired, OrderIntended, PlanChanged, QuoteVanished
 from bot.core.orders import SPENT, Order, OrderState
 from bot.core.positions import closing_side
-from bot.core.trades import ExitKind, Trade, TradeState, due, exit_limit, exit_quote
+from bot.core.trades import ExitKind, Trade, TradeState, carried_stop, due, exit_limit, exit_quote
 from bot.core.turn import Turn
-from bot.core.units import Money, Price, format_count, format_price
+from bot.core.units import ONE, Money, Price, format_count, format_price
 from bot.core.venue import Quote
 
 RETRY_MS = 250
@@ -58,6 +60,19 @@ def look(turn: Turn, trade: Trade, quote: Quote | None, tick_ns: int) -> None:
             drive(turn, trade, tick_ns)
     elif kind is not None:
         fire(turn, trade, kind, price, tick_ns)
+    elif price is not None:
+        _carry_stop(turn, trade, price)
+
+
+def _carry_stop(turn: Turn, trade: Trade, price: Price) -> None:
+    """Let the stop follow its trailing or break-even rule."""
+    carried = carried_stop(trade, price)
+    if carried is not None:
+        stop, rule = carried
+        plan = msgspec.structs.replace(trade.plan, stop=stop)
+        turn.record(PlanChanged(turn.at_ms, trade.id, plan, rule))
+        held = stop if trade.side == "bid" else ONE - stop
+        turn.note("info", "stop_moved", f"{rule}: the stop is now {format_price(held)}", trade.ticker)
 
 
 def fire(turn: Turn, trade: Trade, kind: ExitKind, price: Price | None, tick_ns: int = 0) -> None:

@@ -114,9 +114,12 @@ class TradeMoved(msgspec.Struct, frozen=True, tag=True):
 
 
 class PlanChanged(msgspec.Struct, frozen=True, tag=True):
+    """`author` is the operator, or the plan's own rule that carried the stop: trailing or break-even."""
+
     at_ms: int
     trade_id: str
     plan: ExitPlan
+    author: str = ""
 
 
 class QuoteVanished(msgspec.Struct, frozen=True, tag=True):

@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from bot.core.fees import fee
 from bot.core.units import ONE, Count, Money, Price
 from bot.core.venue import Market, Quote, Side
 
@@ -19,6 +20,9 @@ class TradeState(StrEnum):
 
 TradeEvent = Literal["entry_filled", "entry_ended", "exit_fired", "stood_down", "flat"]
 ExitKind = Literal["stop", "target", "time", "flatten", "settlement", "external"]
+
+TRAIL_STEP = 100
+"""A trailing stop moves by at least this price: one cent."""
 
 T = TradeState
 TRANSITIONS: dict[tuple[TradeState, TradeEvent], TradeState] = {
@@ -52,6 +56,10 @@ class ExitPlan(msgspec.Struct, frozen=True):
     """How far beyond the trigger the first exit orders may go."""
     escalate_ms: int
     """Each time this passes without being flat, the bound grows by itself, down to the grid's last price."""
+    trail: Price | None = None
+    """The stop follows the best price seen at this distance."""
+    break_even_after: Price | None = None
+    """Once the price is this much better than the entry's, the stop goes to the break-even price."""
 
 
 class Trade(msgspec.Struct):
@@ -126,10 +134,51 @@ def exit_limit(trade: Trade, now_ms: int) -> Price:
     return grid.down(trigger - reach) if trade.side == "bid" else grid.up(trigger + reach)
 
 
+def carried_stop(trade: Trade, price: Price) -> tuple[Price, str] | None:
+    """Where the plan's rules carry the stop at this price, and the rule's name; None when it stays.
+
+    It only moves in our favour and never reaches the price. Trailing moves it by a cent or more, so that a run of small
+    ticks is not a run of facts.
+    """
+    plan, sign, grid = trade.plan, 1 if trade.side == "bid" else -1, trade.market.grid
+    stands = sign * plan.stop if plan.stop is not None else -ONE
+    found: list[tuple[int, str]] = []
+    if plan.trail is not None:
+        behind = price - sign * plan.trail
+        level = sign * (grid.down(behind) if sign > 0 else grid.up(behind))
+        if level >= stands + TRAIL_STEP:
+            found.append((level, "trailing"))
+    gained = sign * price - _entry_price(trade)
+    if (
+        plan.break_even_after is not None
+        and gained >= plan.break_even_after
+        and (even := break_even(trade)) is not None
+    ):
+        level = sign * (grid.up(even) if sign > 0 else grid.down(even))
+        if level > stands:
+            found.append((level, "break-even"))
+    level, rule = max((x for x in found if x[0] < sign * price), default=(0, ""))
+    return (Price(sign * level), rule) if rule else None
+
+
+def _entry_price(trade: Trade) -> int:
+    """The average YES price of the entry, signed as the position: higher is dearer to leave at for both sides."""
+    each = trade.entry_cost // trade.entered
+    return each if trade.side == "bid" else each - ONE
+
+
 def break_even(trade: Trade) -> Price | None:
-    """The YES price at which leaving the open contracts returns what they cost, fees so far included."""
+    """The YES price at which leaving as taker returns what the open contracts cost, all fees included."""
     if not trade.entered:
         return None
-    spent = trade.entry_cost + trade.fees
-    each = Price(-(-spent // trade.entered))
-    return each if trade.side == "bid" else Price(ONE - each)
+    market, count = trade.market, trade.entered
+    each = -(-(trade.entry_cost + trade.fees) // count)
+
+    def needed(price: int) -> int:
+        return each + -(-fee(market.fee_type, market.fee_multiplier, min(price, ONE), count, taker=True) // count)
+
+    even = needed(needed(each))
+    while (more := needed(even)) > even:
+        even = more
+    even = min(even, ONE)
+    return Price(even) if trade.side == "bid" else Price(ONE - even)

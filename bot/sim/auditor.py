@@ -16,7 +16,7 @@ from bot.paper.model import Fill
 from bot.sim.clock import Clock
 from bot.sim.disk import File
 from bot.sim.exchange import Exchange
-from bot.sim.model import Books
+from bot.sim.model import RULES, Books
 from bot.store.journal import Record, Snapshot
 
 FIRST_SEND_MS = 10
@@ -209,6 +209,11 @@ class Auditor:
             self.require(fact.count <= room, f"{name} is larger than the position {held}")
         if isinstance(fact, f.ExitFired):
             self.counts[f"fired {fact.kind}"] += 1
+        if isinstance(fact, f.PlanChanged) and fact.author in RULES:
+            self.counts[f"stop moved, {fact.author}"] += 1
+            bracket = self.books.trades[fact.trade_id]
+            wrong = bracket.unfounded(fact.plan.stop or 0, fact.author)
+            self.require(not wrong, f"{fact.author} moved the stop of {bracket.ticker} {wrong}: {fact}, {bracket}")
 
     def _ended(self, fact: f.OrderMoved) -> None:
         """An order that is called ended has ended on the exchange too, with the fills that are known."""
@@ -299,9 +304,14 @@ class Auditor:
     def priced(self, boot: str, quote: Quote) -> None:
         """The program is about to hear this price: is a stop due by it?"""
         bracket = self.books.bracket(quote.ticker)
-        if bracket is None or bracket.stop is None or boot != self.boot:
+        if bracket is None or boot != self.boot:
             return
+        self.require(not bracket.lags(), f"the stop of {quote.ticker} does not trail: {bracket}")
         price = quote.bid if bracket.long else quote.ask
+        if price is not None:
+            bracket.heard(price, excused=self._excused(quote.ticker))
+        if bracket.stop is None:
+            return
         crossed = price is not None and (price <= bracket.stop if bracket.long else price >= bracket.stop)
         now = self.clock.now_ms
         if not crossed:

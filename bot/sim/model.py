@@ -3,10 +3,13 @@
 import msgspec
 
 from bot.core import facts as f
+from bot.core.trades import ExitPlan
+
+RULES = ("trailing", "break-even")
 
 
 class Bracket(msgspec.Struct):
-    """One trade as the facts tell it. `stop` is a YES price; long holds YES."""
+    """One trade as the facts tell it. `stop` is a YES price; long holds YES; the other prices are those of its side."""
 
     id: str
     ticker: str
@@ -15,6 +18,48 @@ class Bracket(msgspec.Struct):
     live: bool = True
     held: int = 0
     fired_ms: int = 0
+    trail: int | None = None
+    even_after: int | None = None
+    fee_rate: float = 0.07
+    bought: int = 0
+    paid: int = 0
+    """For what was bought, all fees of the trade included."""
+    best: int = 0
+    """The best price its program heard."""
+    owed: int = 0
+    """The best one that it had to follow."""
+
+    def own(self, yes_price: int) -> int:
+        """The price of the side held."""
+        return yes_price if self.long else 10_000 - yes_price
+
+    def planned(self, plan: ExitPlan) -> None:
+        self.stop, self.trail, self.even_after = plan.stop, plan.trail, plan.break_even_after
+
+    def heard(self, yes_price: int, excused: bool) -> None:
+        self.best = max(self.best, self.own(yes_price))
+        if self.held > 0 and not self.fired_ms and not excused:
+            self.owed = max(self.owed, self.own(yes_price))
+
+    def lags(self) -> bool:
+        """The stop is two cents or more behind where its trailing distance has carried it."""
+        level = self.owed - self.trail if self.trail is not None else 0
+        return level >= 200 and (self.stop is None or self.own(self.stop) <= level - 200)
+
+    def unfounded(self, stop: int, rule: str) -> str:
+        """What is wrong with a stop that a rule of the plan has moved; '' when nothing is."""
+        level = self.own(stop)
+        if self.stop is not None and level <= self.own(self.stop):
+            return "against us"
+        if level >= self.best:
+            return "to the price"
+        if rule == "trailing":
+            return "" if self.trail is not None and level <= max(self.best - self.trail, 100) else "too near"
+        gained = self.best - self.paid // max(self.bought, 1)
+        fee = self.fee_rate * level / 1e4 * (1 - level / 1e4) * self.bought / 100 * 1e6
+        if self.even_after is None or gained < self.even_after - 200:
+            return "too early"
+        return "" if level * self.bought - fee >= self.paid - 1 else "to a loss"
 
 
 class Intent(msgspec.Struct):
@@ -57,14 +102,14 @@ class Books:
         self.reconciled_boot = ""
         self.read_ms = 0
         self.began_ms = 0
-        self._unclaimed: dict[str, int] = {}
+        self._unclaimed: dict[str, tuple[int, int, int]] = {}
 
     def apply(self, fact: f.Fact) -> None:
         match fact:
             case f.FillBooked():
                 self._fill(fact)
             case f.FillClaimed():
-                self._give(fact.client_order_id, self._unclaimed.pop(fact.fill_id))
+                self._give(fact.client_order_id, *self._unclaimed.pop(fact.fill_id))
             case f.OrderIntended():
                 self.orders[fact.client_order_id] = Intent(
                     fact.client_order_id, fact.trade_id, fact.ticker, fact.side, fact.price, fact.count, fact.purpose
@@ -76,14 +121,26 @@ class Books:
                     order.ended = fact.event
             case f.TradeOpened():
                 long = fact.side == "bid"
-                self.trades[fact.trade_id] = Bracket(
-                    fact.trade_id, fact.ticker, long, fact.plan.stop, True, fact.adopted
+                opened = self.trades[fact.trade_id] = Bracket(
+                    fact.trade_id,
+                    fact.ticker,
+                    long,
+                    None,
+                    True,
+                    fact.adopted,
+                    fee_rate=0.07 * fact.market.fee_multiplier,
+                    bought=fact.adopted,
+                    paid=fact.adopted_cost,
                 )
+                opened.planned(fact.plan)
                 self.owner[fact.ticker] = fact.trade_id
             case f.PlanChanged():
-                self.trades[fact.trade_id].stop = fact.plan.stop
+                self.trades[fact.trade_id].planned(fact.plan)
+                if fact.author not in RULES:
+                    self.trades[fact.trade_id].owed = 0
             case f.ExitFired():
                 self.trades[fact.trade_id].fired_ms = fact.at_ms
+                self.trades[fact.trade_id].owed = 0
             case f.TradeMoved():
                 self._trade(fact)
             case f.SettlementBooked():
@@ -129,16 +186,20 @@ class Books:
         if self.cash is not None:
             self.cash += cash_of(held, fill.side, fill.price, fill.count) - fill.fee
         if fact.client_order_id:
-            self._give(fact.client_order_id, fill.count)
+            self._give(fact.client_order_id, fill.count, fill.price, fill.fee)
         else:
-            self._unclaimed[fill.trade_id] = fill.count
+            self._unclaimed[fill.trade_id] = fill.count, fill.price, fill.fee
 
-    def _give(self, client_order_id: str, count: int) -> None:
+    def _give(self, client_order_id: str, count: int, price: int, fee: int) -> None:
         order = self.orders[client_order_id]
         order.booked += count
         trade = self.trades.get(order.trade_id)
         if trade is not None:
             trade.held += count if order.purpose == "entry" else -count
+            trade.paid += fee
+            if order.purpose == "entry":
+                trade.bought += count
+                trade.paid += trade.own(price) * count
 
     def _trade(self, fact: f.TradeMoved) -> None:
         trade = self.trades[fact.trade_id]

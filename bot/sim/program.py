@@ -314,6 +314,8 @@ class Program:
     def _on_wake(self, wake: Wake) -> None:
         def look() -> None:
             quote = self.trusted(wake.ticker)
+            if quote is not None:
+                self.auditor.priced(self.boot, quote)
             self.handle(Sweep(self.clock.now_ms, {wake.ticker: quote}))
 
         self.host.after(max(wake.at_ms - self.clock.now_ms, 0), look)

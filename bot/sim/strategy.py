@@ -35,6 +35,8 @@ def propose(exchange: Exchange, trusted: Callable[[str], Quote | None], rng: Ran
         now_ms + rng.randrange(8_000, 60_000) if rng.random() < 0.6 else None,
         Price(CENT * (1 + rng.randrange(12))),
         1_000 * (1 + rng.randrange(4)),
+        Price(CENT * (1 + rng.randrange(8))) if rng.random() < 0.3 else None,
+        Price(CENT * (1 + rng.randrange(6))) if rng.random() < 0.3 else None,
     )
     tif: TimeInForce = "good_till_canceled" if rests or rng.random() < 0.5 else "immediate_or_cancel"
     return Proposal(

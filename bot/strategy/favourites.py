@@ -28,6 +28,10 @@ PARAMS: tuple[Param, ...] = (
     Param("stop_distance", "price", 800, 100, 5_000, "stop this far below the entry price"),
     Param("target_distance", "price", 400, 0, 5_000, "target this far above the entry price; 0 holds to the end"),
     Param("time_exit", "seconds", 20, 0, 86_400, "leave this long before the estimated end; 0 holds to settlement"),
+    Param(
+        "trail", "price", 0, 0, 5_000, "the stop follows the best price seen at this distance; 0 leaves it where it is"
+    ),
+    Param("break_even_after", "price", 0, 0, 5_000, "a gain of this much moves the stop to break-even; 0 never does"),
     Param("exit_bound", "price", 1_000, 100, 9_900, "how far beyond its trigger an exit may go at first"),
     Param("exit_escalate", "seconds", 3, 1, 600, "each time this passes without being flat the bound grows by itself"),
 )
@@ -72,6 +76,8 @@ class Favourites:
             time_exit_ms=market.end_ms - values["time_exit"] * 1000 if values["time_exit"] else None,
             bound=Price(values["exit_bound"]),
             escalate_ms=values["exit_escalate"] * 1000,
+            trail=Price(values["trail"]) if values["trail"] else None,
+            break_even_after=Price(values["break_even_after"]) if values["break_even_after"] else None,
         )
         limit = _on_yes_scale(Price(ask), side)
         fair = f", consensus {sight.fair.probability:.3f} of {sight.fair.books} books" if sight.fair else ""

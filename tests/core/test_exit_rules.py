@@ -16,13 +16,13 @@ from bot.core.units import (
 from bot.core.venue import Accepted, Unknown
 
 
-def test_break_even_returns_what_was_paid_fees_included() -> None:
+def test_break_even_returns_what_was_paid_and_the_fee_of_leaving() -> None:
     def trade(side: str) -> Trade:
         held = Trade("b-1", TICKER, side, "t", market(), PLAN, T0)  # type: ignore[arg-type]
         held.entered, held.entry_cost, held.fees = Count(1_000), Money(8_800_000), Money(61_500)
         return held
 
-    assert (break_even(trade("bid")), break_even(trade("ask"))) == (8_862, 10_000 - 8_862)
+    assert (break_even(trade("bid")), break_even(trade("ask"))) == (8_929, 10_000 - 8_929)
     assert break_even(Trade("b-1", TICKER, "bid", "t", market(), PLAN, T0)) is None
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from tests.defects.deliberate import ORDERS, Defect
 from tests.defects.deliberate_books import BOOKS
+from tests.defects.deliberate_plans import PLANS
 from tests.sim.defects import DEFECTS as SIMULATED
 
 ROOT = Path(__file__).parents[2]
-DEFECTS = ORDERS + BOOKS
+DEFECTS = ORDERS + BOOKS + PLANS
 PAGE = ROOT / "docs" / "defects.md"
 MUTATION = "## Mutation score"
 """From here on the page is written by hand."""

@@ -1,0 +1,35 @@
+"""Deliberate defects of exit plans: stops that move by themselves, and what the operator may change."""
+
+from tests.defects.deliberate import Defect
+
+_RULES = "tests/core/test_stop_rules.py"
+
+# fmt: off
+PLANS = (
+    Defect(
+        "a trailing stop follows the price down as well", "P5", "bot/core/trades.py",
+        "        if level >= stands + TRAIL_STEP:\n", "        if abs(level - stands) >= TRAIL_STEP:\n",
+        f"{_RULES}::test_a_trailing_stop_follows_the_best_price_and_never_goes_back",
+    ),
+    Defect(
+        "each small tick moves a trailing stop", "P5", "bot/core/trades.py",
+        "TRAIL_STEP = 100", "TRAIL_STEP = 1",
+        f"{_RULES}::test_a_trailing_stop_moves_by_a_cent_or_more",
+    ),
+    Defect(
+        "a trailing stop may reach the price and fire by itself", "P5", "bot/core/trades.py",
+        "max((x for x in found if x[0] < sign * price)", "max((x for x in found)",
+        f"{_RULES}::test_a_trailing_stop_begins_without_a_stop_and_does_not_touch_the_price",
+    ),
+    Defect(
+        "break-even forgets the fee of leaving", "P7", "bot/core/trades.py",
+        "        return each + -(-fee(", "        return each + 0 * -(-fee(",
+        f"{_RULES}::test_leaving_at_break_even_returns_what_was_paid_and_a_hair_less_does_not",
+    ),
+    Defect(
+        "a stop that was moved is not journaled", "P5", "bot/core/exiting.py",
+        "        turn.record(PlanChanged(turn.at_ms, trade.id, plan, rule))\n", "        trade.plan = plan\n",
+        f"{_RULES}::test_a_stop_that_was_moved_survives_a_restart_and_protects",
+    ),
+)
+# fmt: on
