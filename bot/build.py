@@ -159,6 +159,7 @@ def build(settings: Settings, publish: Callable[[], None]) -> tuple[Bot, list[fa
         on_tick=lambda quote: bot_box[0].on_tick(quote),
         on_account=lambda news: bot_box[0].on_account(news),
         on_lifecycle=lambda change: bot_box[0].on_lifecycle(change),
+        on_missed=lambda: bot_box[0].on_missed(),
         log=logging.getLogger("MarketData").info,
         stale_s=settings.websocket_price_cache_stale_secs,
         series=_series(settings), recorder=recorder,

@@ -22,8 +22,11 @@ from bot.kalshi.subscriptions import Command, Subscriptions
 from bot.kalshi.wire import WireError
 
 _SECOND = 1_000_000_000
-SILENCE_NS = 25 * _SECOND
-"""The exchange pings every 10 s; a connection silent for this long is dead (kalshi-api.md 6.1)."""
+ASK_NS = 7 * _SECOND
+"""After this long without a byte we ping; the exchange, which pings every 10 s itself, answers (kalshi-api.md 6.1)."""
+
+SILENCE_NS = 12 * _SECOND
+"""A connection without a byte for this long, our ping unanswered, is dead."""
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 5.0, 60.0
 _YIELD_FRAMES, _YIELD_NS = 64, 1_000_000
@@ -102,6 +105,8 @@ class Stream:
         self._stopping = threading.Event()
         self._yielded_ns = 0
         self._unyielded = 0
+        self._asked_ns = 0
+        """When we last pinged."""
 
     @property
     def connected(self) -> bool:
@@ -274,8 +279,12 @@ class Stream:
             raise _Lost(f"closed by the exchange, code {code} {payload[2:].decode('utf-8', 'replace')}".strip())
 
     def _watch(self, now_ns: int) -> None:
-        if now_ns - self.stats.last_bytes_ns > SILENCE_NS:
+        last_ns = self.stats.last_bytes_ns
+        if now_ns - last_ns > SILENCE_NS:
             raise _Lost(f"silent for {SILENCE_NS // _SECOND} s")
+        if now_ns - last_ns > ASK_NS and self._asked_ns < last_ns:
+            self._asked_ns = now_ns
+            self._socket.send(b"", ABNF.OPCODE_PING)
         if reason := self._subscriptions.overdue(now_ns):
             raise _Lost(reason)
         self._send_commands()

@@ -8,17 +8,15 @@ import time
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
 
-import msgspec
-
 from bot.core.book import Book, Level
 from bot.core.events import MarketChange
 from bot.core.venue import Market, Quote, VenueFill, VenueOrder, VenuePosition
-from bot.kalshi import frames, wire
+from bot.kalshi import frames
 from bot.kalshi.rest import KalshiReads, ReadFailed
 from bot.kalshi.stream import Stream
 from bot.kalshi.subscriptions import BOOKS
 from bot.market_data.books import Books
-from bot.market_data.match_times import MatchTimes
+from bot.market_data.listing import CACHED_NS, Listing
 from bot.market_data.recorder import Recorder
 from bot.market_data.snapshot import Health, Snapshot
 
@@ -29,9 +27,6 @@ TRADE = "trade"
 
 REFRESHED = 300
 """Most quotes that are read before one strategy pass: three calls (kalshi-api.md 4.5)."""
-
-_CACHED_NS = 20_000_000_000
-"""A REST answer may come from a cache and be 15 s old (kalshi-api.md 1.1); a difference to a livelier book is that."""
 
 _DOUBT_NS = 2_000_000_000
 """A book that stands still this long while the ticker says otherwise has lost its changes."""
@@ -48,6 +43,7 @@ class MarketData:
         on_tick: Callable[[Quote], None],
         on_account: Callable[[VenueFill | VenueOrder | VenuePosition], None],
         on_lifecycle: Callable[[MarketChange], None],
+        on_missed: Callable[[], None] = lambda: None,
         log: Callable[[str], None] = lambda line: None,
         clock_ns: Callable[[], int] = time.time_ns,
         stale_s: float = 60.0,
@@ -56,7 +52,8 @@ class MarketData:
         candidate_books: int = 20,
         recorder: Recorder | None = None,
     ) -> None:
-        """`stale_s` is WEBSOCKET_PRICE_CACHE_STALE_SECS; `series` / `category` limit discovery; the first
+        """`on_missed`: the stream is down, is back, or lost messages that nothing but REST can tell; `stale_s` is
+        WEBSOCKET_PRICE_CACHE_STALE_SECS; `series` / `category` limit discovery; the first
         `candidate_books` candidates get a whole order book, as held markets do. `recorder` keeps held markets' frames
         (it must also be the stream's tap)."""
         self._reads = reads
@@ -64,6 +61,7 @@ class MarketData:
         self._on_tick = on_tick
         self._on_account = on_account
         self._on_lifecycle = on_lifecycle
+        self._on_missed = on_missed
         self._log = log
         self._clock_ns = clock_ns
         self._stale_ns = int(stale_s * 1e9)
@@ -71,15 +69,12 @@ class MarketData:
         self._category = category
         self._candidate_books = candidate_books
         self._recorder = recorder
-        self._match_times = MatchTimes()
+        self._listing = Listing(log)
         self._books = Books()
-        self._markets: dict[str, Market] = {}
         self._quotes: dict[str, Quote] = {}
         self._confirmed_ns: dict[str, int] = {}
         self._asked_ns: dict[str, int] = {}
         """When the last confirming read asked for a market, whether it was answered or not."""
-        self._told_ns: dict[str, int] = {}
-        """When the stream last told a market's status; a reading that may be older than that does not take it back."""
         self._doubted_ns: dict[str, int] = {}
         """Since when the ticker has disagreed with a book that did not move."""
         self._held: frozenset[str] = frozenset()
@@ -87,7 +82,6 @@ class MarketData:
         self._load_prices = False
         self._confirming = False
         self._discovering = False
-        self._discovered_ns = 0
         self._snapshot: Snapshot | None = None
         for channel in (*PRIVATE_CHANNELS, LIFECYCLE):
             stream.want(channel, None)
@@ -131,14 +125,14 @@ class MarketData:
         What cannot be read stays as old as it is, and its age says so.
         """
         now_ns, limit_ns = self._clock_ns(), max_age_ms * 1_000_000
-        if now_ns - self._discovered_ns > limit_ns:
+        if now_ns - self._listing.listed_ns > limit_ns:
             try:
                 self.discover()
             except ReadFailed as failure:
                 self._log(f"no discovery before the pass: {failure}")
         old = [
             ticker
-            for ticker, market in self._markets.items()
+            for ticker, market in self._listing.markets.items()
             if market.status == "active" and now_ns - self._confirmed_ns.get(ticker, 0) > limit_ns
         ]
         old.sort(key=lambda ticker: ticker not in self._followed)
@@ -158,21 +152,14 @@ class MarketData:
                 found[ticker] = self._reads.market(ticker)
             except ReadFailed as failure:
                 self._log(f"held market {ticker} could not be read: {failure}")
-        known = self._markets
-        kept = {ticker: market for ticker, market in known.items() if ticker in self._held}
-        self._told_ns = {t: ns for t, ns in self._told_ns.items() if started_ns - ns < _CACHED_NS}
-        told = {t: known[t] for t in self._told_ns if t in found and t in known}
-        self._match_times.learn(market for market, _ in found.values())
-        self._match_times.forget(started_ns // 1_000_000)
-        joined = self._match_times.joined
-        self._markets = kept | {ticker: joined(market) for ticker, (market, _) in found.items()} | told
-        self._quotes = {t: quote for t, quote in self._quotes.items() if t in self._markets or t in self._held}
+        markets = {ticker: market for ticker, (market, _) in found.items()}
+        self._listing.take(markets, self._held, started_ns, self._clock_ns())
+        known = self._listing.markets.keys() | self._held
+        self._quotes = {t: quote for t, quote in self._quotes.items() if t in known}
         self._confirmed_ns = {t: ns for t, ns in self._confirmed_ns.items() if t in self._quotes}
-        self._discovered_ns = self._clock_ns()
         self._snapshot = None
         for _, quote in found.values():
             self._read_quote(quote, started_ns)
-        self._tell_changes(known)
 
     def confirm_stale(self, now_ns: int) -> None:
         """Read by REST the held markets that have been silent too long, and everybody after a connect. Call every 2 s.
@@ -215,12 +202,12 @@ class MarketData:
         if current is None or current.connected != self._stream.connected:
             current = self._snapshot = Snapshot(
                 generated_ns=self._clock_ns(),
-                markets=MappingProxyType(self._markets),
+                markets=MappingProxyType(self._listing.markets),
                 quotes=MappingProxyType(dict(self._quotes)),
                 confirmed_ns=MappingProxyType(dict(self._confirmed_ns)),
                 connected=self._stream.connected,
-                discovered_ns=self._discovered_ns,
-                match_times=MappingProxyType(self._match_times.known),
+                discovered_ns=self._listing.listed_ns,
+                match_times=MappingProxyType(self._listing.match_times.known),
                 stale_ms=self._stale_ns // 1_000_000,
             )
         return current
@@ -231,7 +218,7 @@ class MarketData:
         return self._stream.connected
 
     def market(self, ticker: str) -> Market | None:
-        return self._markets.get(ticker)
+        return self._listing.markets.get(ticker)
 
     def quote(self, ticker: str) -> Quote | None:
         """The last known quote, however old."""
@@ -248,7 +235,7 @@ class MarketData:
 
     def health(self) -> Health:
         now_ns, stats = self._clock_ns(), self._stream.stats
-        age_s = (now_ns - self._discovered_ns) // 1_000_000_000 if self._discovered_ns else None
+        age_s = (now_ns - self._listing.listed_ns) // 1_000_000_000 if self._listing.listed_ns else None
         status = "empty" if age_s is None else "stale" if age_s * 1_000_000_000 > self._stale_ns else "ok"
         return Health(
             status=status,
@@ -264,23 +251,29 @@ class MarketData:
             resyncs=stats.resyncs,
             reconnects=max(0, stats.connects - 1),
             subscriptions=self._stream.subscribed(),
-            markets=len(self._markets),
+            markets=len(self._listing.markets),
             quotes=len(self._quotes),
             live_books=self._books.live_count(),
             stale_held=tuple(sorted(t for t in self._held if self.fresh_quote(t, now_ns) is None)),
-            discovered_ns=self._discovered_ns,
+            discovered_ns=self._listing.listed_ns,
         )
 
     def connected(self) -> None:
         """From the stream. The cache is loaded by the next `confirm_stale`; book snapshots come by themselves."""
         self._load_prices = True
+        if self._stream.stats.connects > 1:
+            self._on_missed()
 
     def disconnected(self) -> None:
         self._books.invalidate_all()
+        self._on_missed()
 
     def gap(self, channel: str, tickers: frozenset[str]) -> None:
+        """Books get new snapshots, a ticker subscription begins with one; status, fills and orders are read by REST."""
         if channel == BOOKS:
             self._books.invalidate(tickers)
+        elif channel not in (TICKER, TRADE):
+            self._on_missed()
 
     def frame(self, frame: frames.Data, received_ns: int) -> None:
         """From the stream: one message. The order of the cases is that of their frequency."""
@@ -307,9 +300,12 @@ class MarketData:
         elif isinstance(frame, frames.MarketPosition):
             self._on_account(frames.position(frame))
         elif isinstance(frame, frames.MarketLifecycle):
-            self._lifecycle(frame, received_ns)
+            if change := self._listing.lifecycle(frame, received_ns):
+                self._snapshot = None
+                self._on_lifecycle(change)
         elif isinstance(frame, frames.EventFeeUpdate):
-            self._fees(frame.msg.event_ticker, frame.msg.fee_type_override, frame.msg.fee_multiplier_override)
+            self._listing.fees(frame.msg.event_ticker, frame.msg.fee_type_override, frame.msg.fee_multiplier_override)
+            self._snapshot = None
 
     def _ticker(self, quote: Quote) -> None:
         """A live book outranks the ticker, which may be behind it, unless it stands still under doubt for too long."""
@@ -384,7 +380,7 @@ class MarketData:
         own = self._books.get(ticker)
         if own is None or (own.best_bid, own.best_ask) == (top.best_bid, top.best_ask):
             self._read_quote(quote, started_ns)
-        elif started_ns - self._confirmed_ns.get(ticker, 0) > _CACHED_NS:
+        elif started_ns - self._confirmed_ns.get(ticker, 0) > CACHED_NS:
             self._books.invalidate(frozenset({ticker}))
             self._publish(quote)
             self._resync(frozenset({ticker}), "contradicted by a reading")
@@ -393,52 +389,3 @@ class MarketData:
         self._log(f"order book {why}, asked for anew: {' '.join(sorted(tickers))}")
         self._books.invalidate(tickers)
         self._stream.resync(tickers)
-
-    def _tell_changes(self, known: dict[str, Market]) -> None:
-        """Log what a discovery found: markets that came and went, and each that changed its status."""
-        new, gone = self._markets.keys() - known.keys(), known.keys() - self._markets.keys()
-        self._log(f"{len(self._markets)} markets, {len(new)} new, {len(gone)} gone")
-        for ticker in sorted(self._markets.keys() & known.keys()):
-            before, after = known[ticker], self._markets[ticker]
-            if (before.status, before.close_ms, before.grid) != (after.status, after.close_ms, after.grid):
-                self._log(f"market {ticker}: {before.status}, now {after.status} {after.result}".rstrip())
-
-    def _fees(self, event_ticker: str, fee_type: str | None, multiplier: float | None) -> None:
-        """Fees of an event changed; what falls back to those of the series is read by the next discovery."""
-        for market in [m for m in self._markets.values() if m.event_ticker == event_ticker]:
-            changed = msgspec.structs.replace(
-                market,
-                fee_type=fee_type or market.fee_type,
-                fee_multiplier=market.fee_multiplier if multiplier is None else multiplier,
-            )
-            self._markets = self._markets | {market.ticker: changed}
-        self._snapshot = None
-
-    def _lifecycle(self, frame: frames.MarketLifecycle, received_ns: int) -> None:
-        msg = frame.msg
-        market = self._markets.get(msg.market_ticker)
-        if market is None:
-            return
-        close_ms = market.close_ms if msg.close_ts is None else msg.close_ts * 1000
-        market = msgspec.structs.replace(
-            market,
-            status=frames.STATUS_AFTER.get(msg.event_type, market.status),
-            result=msg.result or market.result,
-            close_ms=close_ms,
-            end_ms=min(market.end_ms, close_ms),
-            grid=wire.grid(msg.price_ranges) if msg.price_ranges else market.grid,
-        )
-        if msg.event_type in frames.STATUS_AFTER:
-            self._told_ns[market.ticker] = received_ns
-        self._markets = self._markets | {market.ticker: market}
-        self._snapshot = None
-        self._log(f"market {market.ticker}: {msg.event_type}, now {market.status} {market.result}".rstrip())
-        self._on_lifecycle(
-            MarketChange(
-                at_ms=received_ns // 1_000_000,
-                ticker=market.ticker,
-                status=market.status,
-                result=market.result,
-                close_ms=market.close_ms,
-            )
-        )

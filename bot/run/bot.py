@@ -115,7 +115,6 @@ class Bot:
         self.reconciled_at_ms = 0
         self._ticks_ns: dict[str, int] = {}
         self._equity_ms = 0
-        self._reconnects = 0
         self._stopping = False
         self._closed = False
         self._greenlets: list[gevent.Greenlet] = []
@@ -260,6 +259,11 @@ class Bot:
         if change.status in ("determined", "finalized"):
             self.loops["Reconciler"].wake()
 
+    def on_missed(self) -> None:
+        """The stream is down, is back, or lost messages: prices, statuses and the account are read at once."""
+        for name in ("PriceConfirm", "MarketData", "Reconciler"):
+            self.loops[name].wake()
+
     def on_sent(self, client_order_id: str, sent_ns: int) -> None:
         """The kernel has taken an order's bytes. An exit's step is told only now: nothing comes before its send."""
         self.sent_orders += 1
@@ -324,13 +328,9 @@ class Bot:
         self.watch.follow()
 
     def _upkeep(self) -> None:
-        """Headers signed ahead, warm connections; after a reconnect, what the stream missed is read at once."""
+        """Headers signed ahead, warm connections."""
         self.orders.create_headers.refresh()
         self.orders.keep_warm()
-        reconnects = self.market_data.health().reconnects
-        if reconnects != self._reconnects:
-            self._reconnects = reconnects
-            self.loops["Reconciler"].wake()
 
     def _snapshot(self, wait_s: float = 30.0) -> None:
         """History first: what a snapshot covers is never derived again after a restart."""

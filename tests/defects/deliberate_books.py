@@ -179,8 +179,19 @@ BOOKS = (
         "a book is believed after a gap", "C17", "bot/market_data/market_data.py",
         "        if channel == BOOKS:\n"
         "            self._books.invalidate(tickers)",
-        "        pass",
+        "        if channel == BOOKS:\n"
+        "            pass",
         "tests/market_data/test_market_data.py::test_a_gap_silences_the_books_until_their_snapshots",
+    ),
+    Defect(
+        "fills that the stream lost wait for the next reconciliation", "P7", "bot/market_data/market_data.py",
+        "elif channel not in (TICKER, TRADE):", "elif channel == LIFECYCLE:",
+        "tests/market_data/test_market_data.py::test_what_only_rest_can_tell_is_read_at_once_after_a_gap",
+    ),
+    Defect(
+        "a half-open socket is waited for", "C8 C18", "bot/kalshi/stream.py",
+        "if now_ns - last_ns > SILENCE_NS:", "if now_ns - last_ns > 10 * SILENCE_NS:",
+        "tests/kalshi/test_kalshi_stream.py::test_silence_for_12_seconds_is_a_dead_connection_and_we_asked_before",
     ),
     Defect(
         "the sequence of an acknowledgement is not counted", "C29", "bot/kalshi/stream.py",

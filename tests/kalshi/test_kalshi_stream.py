@@ -263,11 +263,14 @@ def test_a_lost_connection_comes_back_and_subscribes_again_with_a_new_signature(
         assert any("code 1012 maintenance" in line for line in lines)
 
 
-def test_silence_for_25_seconds_is_a_dead_connection():
-    ahead = [0]
+def test_silence_for_12_seconds_is_a_dead_connection_and_we_asked_before():
+    ahead, asked = [0], []
 
     def silent(connection):
         connection.subscribe_all(1)
+        connection.event(Ping)
+        asked.append(stream.connected)
+        ahead[0] = 13 * 10**9
         connection.event(CloseConnection)
 
     with (
@@ -277,9 +280,39 @@ def test_silence_for_25_seconds_is_a_dead_connection():
         deadline = time.monotonic() + 10
         while not stream.subscribed() and time.monotonic() < deadline:
             time.sleep(0.01)
-        ahead[0] = 26 * 10**9
+        ahead[0] = 8 * 10**9
         heard.wait(lambda said: [s[0] for s in said].count("connected") == 2)
-    assert any("silent for 25 s" in line for line in lines)
+    assert asked == [True], "one ping, while the connection still counted"
+    assert any("silent for 12 s" in line for line in lines)
+
+
+def test_a_quiet_exchange_that_answers_our_ping_stays_connected():
+    ahead, heard_of = [0], threading.Event()
+
+    def quiet(connection):
+        connection.subscribe_all(1)
+        for second in (8, 16, 24):
+            heard_of.wait(10)
+            heard_of.clear()
+            ahead[0] = second * 10**9
+            connection.event(Ping)
+            connection.sock.sendall(connection.protocol.send(Pong(payload=b"")))
+        connection.send({"type": "trade", "sid": 1, "msg": {"market_ticker": "A"}})
+        connection.event(CloseConnection)
+
+    with (
+        FakeExchange(quiet) as exchange,
+        streaming(exchange, {"fill": None}, clock_ns=lambda: time.time_ns() + ahead[0]) as (stream, heard, _),
+    ):
+        seen = 0
+        deadline = time.monotonic() + 20
+        while ("frame", "Trade", None) not in heard.said and time.monotonic() < deadline:
+            if stream.subscribed() and stream.stats.last_bytes_ns > seen:
+                seen = stream.stats.last_bytes_ns
+                heard_of.set()
+            time.sleep(0.01)
+        assert ("frame", "Trade", None) in heard.said
+        assert stream.stats.connects == 1
 
 
 def test_a_refused_upgrade_waits_longer_each_time():

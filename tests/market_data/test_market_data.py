@@ -100,13 +100,14 @@ class World:
         self.now = 1000 * S
         self.reads = Reads(lambda: self.now)
         self.stream = StreamDouble()
-        self.ticks, self.account, self.changes = [], [], []
+        self.ticks, self.account, self.changes, self.missed = [], [], [], []
         self.data = MarketData(
             self.reads,
             self.stream,
             on_tick=self.ticks.append,
             on_account=self.account.append,
             on_lifecycle=self.changes.append,
+            on_missed=lambda: self.missed.append(self.now),
             clock_ns=lambda: self.now,
             **more,
         )
@@ -210,6 +211,24 @@ def test_a_gap_elsewhere_leaves_the_books_alone(world):
     world.snapshot()
     world.data.gap("ticker", frozenset({"A"}))
     assert world.data.book("A") is not None
+    assert world.missed == [], "a ticker subscription begins with the present prices"
+
+
+@pytest.mark.parametrize("channel", ["fill", "user_orders", "market_positions", "market_lifecycle_v2", "unknown"])
+def test_what_only_rest_can_tell_is_read_at_once_after_a_gap(world, channel):
+    world.data.gap(channel, frozenset())
+    assert len(world.missed) == 1
+
+
+def test_a_disconnect_and_a_connection_that_is_back_are_read_after_at_once(world):
+    world.stream.stats.connects = 1
+    world.data.connected()
+    assert world.missed == [], "the start reads everything by itself"
+    world.data.disconnected()
+    assert len(world.missed) == 1
+    world.stream.stats.connects = 2
+    world.data.connected()
+    assert len(world.missed) == 2
 
 
 def test_a_disconnect_silences_every_book(world):

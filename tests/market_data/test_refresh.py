@@ -19,7 +19,7 @@ def test_what_is_older_than_the_stated_age_is_read_and_nothing_else() -> None:
     world.now += 6 * S
     world.reads.listed.pop("B")
     world.reads.books = {"A": (1000, 1100), "B": (7000, 7100)}
-    world.data._discovered_ns = world.now
+    world.data._listing.listed_ns = world.now
     world.data.refresh(20_000)
     assert world.reads.asked == [["B"]]
     assert world.data.snapshot().age_ms("B", world.now) == 0
@@ -43,7 +43,7 @@ def test_followed_markets_are_refreshed_first_and_no_more_than_three_calls_are_m
     world.data.discover()
     world.data.follow(frozenset({"M0399"}), ("M0398",))
     world.now += 30 * S
-    world.reads.listed, world.data._discovered_ns = {}, world.now
+    world.reads.listed, world.data._listing.listed_ns = {}, world.now
     world.data.refresh(20_000)
     [asked] = world.reads.asked
     assert len(asked) == REFRESHED and asked[:2] == ["M0398", "M0399"]
