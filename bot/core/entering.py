@@ -28,6 +28,8 @@ def _gate(turn: Turn, event: Propose, reconcile_interval_ms: int) -> tuple[str, 
     market = proposal.market
     if state.mode != "RUNNING":
         return "not_running", f"entries are off: {state.mode} ({state.mode_reason})"
+    if not event.journal_ok:
+        return "journal_failing", "the journal cannot be written: entries wait until it can"
     if state.cash is None:
         return "no_baseline", "the account has not been read yet"
     age = now - state.reconciled_ms

@@ -61,6 +61,8 @@ class Propose(msgspec.Struct, frozen=True):
     proposal: Proposal
     quote_age_ms: int
     """Since the quote it rests on was last known to be so."""
+    journal_ok: bool = True
+    """False while the journal's commits fail: nothing could be recorded before its act."""
 
 
 class Sending(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+import msgspec
 from prometheus_client import CollectorRegistry, Histogram
 
 from bot.core import facts as f
@@ -43,6 +44,7 @@ from bot.run.market_rows import MarketRows
 from bot.run.market_watch import MarketWatch
 from bot.run.notices import Notices, Spread
 from bot.run.odds_feed import OddsFeed
+from bot.run.store_watch import StoreWatch
 from bot.run.strategy_pass import StrategyPass
 from bot.settings import Settings
 from bot.store import rows
@@ -101,6 +103,7 @@ class Bot:
         self.strategy = strategy
         self.notices = Notices(boot)
         self.delivery = SupabaseDelivery(*supabase, history, self.notices.add) if supabase else None
+        self.stores = StoreWatch(journal, history, self.delivery, self.notices.add)
         self.latency = Spread()
         self.registry = CollectorRegistry()
         self._tick_to_send = Histogram(
@@ -115,8 +118,7 @@ class Bot:
         self.reconciled_at_ms = 0
         self._ticks_ns: dict[str, int] = {}
         self._equity_ms = 0
-        self._stopping = False
-        self._closed = False
+        self._stopping = self._closed = False
         self._greenlets: list[gevent.Greenlet] = []
         rules = Rules(strategy.params, round(settings.reconcile_interval * 1000))
         self.door = Door(
@@ -328,7 +330,8 @@ class Bot:
         self.watch.follow()
 
     def _upkeep(self) -> None:
-        """Headers signed ahead, warm connections."""
+        """Headers signed ahead, warm connections, a look at the stores."""
+        self.stores.look()
         self.orders.create_headers.refresh()
         self.orders.keep_warm()
 
@@ -387,7 +390,7 @@ class Bot:
             self.executor.looked_up(job.client_order_id)
 
     def _propose(self, event: Propose) -> Turn:
-        return self.door.handle(event)
+        return self.door.handle(msgspec.structs.replace(event, journal_ok=self.journal.healthy))
 
     def _on_facts(self, facts: list[f.Fact], seq: int) -> None:
         self._put(rows_of(self.state, facts, version_of(now_ms(), seq)))
@@ -407,20 +410,6 @@ class Bot:
 
     def _trusted(self, ticker: str) -> Quote | None:
         return self.market_data.fresh_quote(ticker, time.time_ns())
-
-    def store_status(self) -> dict[str, object]:
-        healthy = self.journal.healthy and self.history.healthy
-        waiting = self.journal.commits.waiting + self.history.commits.waiting
-        if self.delivery is None:
-            return {"state": "ok" if healthy else "failing", "pending": waiting}
-        remote = self.delivery.status()
-        return {
-            "state": str(remote.state) if healthy else "failing",
-            "pending": waiting + remote.waiting,
-            "refused": remote.refused,
-            "error": remote.last_error,
-            "delivered_ms": remote.last_ok_ms,
-        }
 
     def _put(self, changed: list[rows.Row]) -> int:
         return self.history.put(*changed)

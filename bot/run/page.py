@@ -93,7 +93,7 @@ def status(bot: Bot) -> Dict:
         "recorder": {"frames": bot.recorder.frames, "dropped": bot.recorder.dropped, "error": bot.recorder.error},
         "exchange": {"reachable": not bot.reconcile_error, "checked_ms": max(bot.watch.seen_ms, bot.reconciled_at_ms)},
         "odds": {"state": bot.odds.state, "updated_ms": bot.odds.updated_ms, "remaining": bot.odds.remaining},
-        "store": bot.store_status(),
+        "store": bot.stores.status(),
         "reconciliation": {
             "ok": not state.findings and not bot.reconcile_error and state.reconciled_ms > 0,
             "at_ms": state.reconciled_ms,

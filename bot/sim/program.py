@@ -257,7 +257,7 @@ class Program:
         proposal = self._propose(self.network.exchange, self.trusted, self.rng, self.clock.now_ms)
         if proposal is not None:
             age = self.clock.now_ms - self.quotes[proposal.market.ticker][1]
-            self.handle(Propose(self.clock.now_ms, proposal, age))
+            self.handle(Propose(self.clock.now_ms, proposal, age, self.journal.healthy))
 
     # what the door asks for
 

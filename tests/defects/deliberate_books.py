@@ -26,6 +26,12 @@ BOOKS = (
         "test_a_fill_whose_order_id_is_not_known_yet_counts_at_once_and_joins_its_trade_later",
     ),
     Defect(
+        "entries go on while the journal cannot be written", "P1 C19", "bot/core/entering.py",
+        "if not event.journal_ok:", "if False:",
+        "tests/sim/test_failure_cases_stops.py::"
+        "test_entries_stop_while_the_journal_cannot_be_written_and_go_on_after",
+    ),
+    Defect(
         "YES and NO are exchanged in marks", "P7 C14", "bot/core/positions.py",
         "Money((ONE - quote.ask) * -position.count)", "Money(quote.ask * -position.count)",
         "tests/core/test_money_rules.py::test_a_mark_is_what_leaving_would_bring_or_unknown",

@@ -129,7 +129,7 @@ class Stage:
         plan = ExitPlan(Price(stop * 100), aim, None, Price(1_000), 2_000)
         market = self.exchange.market(ticker)
         wanted = Proposal("test", market, side, Price(limit * 100), Count(count), tif, plan, "why")  # type: ignore[arg-type]
-        answer = self.program.handle(Propose(self.clock.now_ms, wanted, 0)).answer
+        answer = self.program.handle(Propose(self.clock.now_ms, wanted, 0, self.program.journal.healthy)).answer
         assert answer is not None
         return answer
 

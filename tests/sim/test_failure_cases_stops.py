@@ -50,6 +50,19 @@ def test_case_19_a_commit_stalls_for_30_s() -> None:
     assert stage.held(OTHER) == 0, "an entry waits for the disk"
 
 
+def test_entries_stop_while_the_journal_cannot_be_written_and_go_on_after() -> None:
+    """An entry that waits for a full disk would leave when the disk is free again, on an old picture."""
+    stage = holding(Stage())
+    stage.network.open("disk_full", 10_000)
+    stage.program.command("configure", {"risk": {"cooldown": 5}})
+    stage.run(1)
+    assert stage.enter(ticker=OTHER).code == "journal_failing"
+    stage.price(44, 46).run(0.2)
+    assert stage.held() == 0, "an exit waits for no disk"
+    stage.run(20)
+    assert stage.enter(ticker=OTHER).ok
+
+
 def test_case_20_two_programs_overlap() -> None:
     """Elsewhere both traded: here the one that was succeeded can record nothing, so it enters nothing."""
     stage = holding(Stage())
