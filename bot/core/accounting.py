@@ -43,7 +43,7 @@ def account_read(turn: Turn, event: AccountRead) -> None:
         for settlement in event.settlements:
             _settle(turn, settlement)
         _compare(turn, event)
-    turn.record(Reconciled(turn.at_ms, event.started_ms))
+    turn.record(Reconciled(turn.at_ms, event.started_ms, event.shards))
     keep_ms = max(KEEP_MS, state.config.risk["cooldown"] * 1000)
     if event.started_ms - state.forgotten_ms > keep_ms + 600_000:
         turn.record(Forgotten(turn.at_ms, event.started_ms - keep_ms))

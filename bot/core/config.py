@@ -31,7 +31,7 @@ class Param(msgspec.Struct, frozen=True):
         return value
 
     def show(self, value: int) -> str:
-        return _SHOW[self.kind](value)
+        return SHOW[self.kind](value)
 
     def allowed(self) -> str:
         return f"allowed: {self.show(self.low)} to {self.show(self.high)} ({self.kind})"
@@ -50,7 +50,7 @@ _READ: dict[Kind, Callable[[Any], int]] = {
     "seconds": _whole,
     "number": _whole,
 }
-_SHOW: dict[Kind, Callable[[int], str]] = {
+SHOW: dict[Kind, Callable[[int], str]] = {
     "price": format_price,
     "count": format_count,
     "money": format_money,
@@ -62,8 +62,10 @@ RISK: tuple[Param, ...] = (
     Param("max_order_cost", "money", 25_000_000, 1_000_000, 10_000_000_000, "most one entry may cost, fee included"),
     Param("max_market_exposure", "money", 50_000_000, 1_000_000, 10_000_000_000, "most at risk in one market"),
     Param("max_event_exposure", "money", 25_000_000, 1_000_000, 10_000_000_000, "most at risk in one event"),
+    Param("max_series_exposure", "money", 200_000_000, 1_000_000, 100_000_000_000, "most at risk in one series"),
     Param("max_total_exposure", "money", 300_000_000, 1_000_000, 100_000_000_000, "most at risk in all"),
     Param("max_open_trades", "number", 10, 1, 500, "trades open at once"),
+    Param("max_entry_rate", "number", 20, 1, 1_000, "entries decided within a minute"),
     Param(
         "max_daily_loss",
         "money",

@@ -120,6 +120,8 @@ class AccountRead(msgspec.Struct, frozen=True):
     """Facts of the markets with positions, for adoption."""
     quotes: dict[str, Quote] = {}
     """Their quotes at the reading."""
+    shards: dict[str, Money] = {}
+    """The balance by shard; empty where the exchange does not tell."""
 
 
 class MarketChange(msgspec.Struct, frozen=True):

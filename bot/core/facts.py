@@ -183,10 +183,11 @@ class Suspected(msgspec.Struct, frozen=True, tag=True):
 
 
 class Reconciled(msgspec.Struct, frozen=True, tag=True):
-    """A full reading of the account was compared with our books."""
+    """A full reading of the account was compared with our books. `shards`: cash by shard, where it was told."""
 
     at_ms: int
     read_ms: int
+    shards: dict[str, Money] = {}
 
 
 class MarketMoved(msgspec.Struct, frozen=True, tag=True):

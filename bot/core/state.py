@@ -52,6 +52,8 @@ class TradingState(msgspec.Struct):
     day_realized: Money = Money(0)
     reconciled_ms: int = 0
     read_ms: int = 0
+    shards: dict[str, Money] = {}
+    """Cash on each shard at the last reading; empty where the exchange does not tell."""
     positions: dict[str, Position] = {}
     orders: dict[str, Order] = {}
     trades: dict[str, Trade] = {}
@@ -186,7 +188,7 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             else:
                 state.findings[name] = Finding(fact.kind, fact.key, fact.ours, fact.theirs, fact.at_ms)
         case f.Reconciled():
-            state.reconciled_ms, state.read_ms = fact.at_ms, fact.read_ms
+            state.reconciled_ms, state.read_ms, state.shards = fact.at_ms, fact.read_ms, fact.shards
         case f.Booted():
             state.boot, state.booted_ms, state.ids, state.reconciled_ms = fact.boot, fact.at_ms, 0, 0
         case f.Forgotten():

@@ -100,6 +100,13 @@ class VenuePosition(msgspec.Struct, frozen=True):
     fees: Money
 
 
+class Balance(msgspec.Struct, frozen=True):
+    """Cash in all, and on each shard (kalshi-api.md 1.4); `shards` is empty where the exchange does not tell."""
+
+    cash: Money
+    shards: dict[str, Money] = {}
+
+
 class Settlement(msgspec.Struct, frozen=True):
     """A market that paid out. Booked once, keyed by ticker and settled time."""
 

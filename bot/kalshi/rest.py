@@ -11,8 +11,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from bot.core.book import Level
-from bot.core.units import Money
-from bot.core.venue import Market, Quote, Settlement, VenueFill, VenueOrder, VenuePosition
+from bot.core.venue import Balance, Market, Quote, Settlement, VenueFill, VenueOrder, VenuePosition
 from bot.kalshi import wire
 from bot.kalshi.canary import Canary
 from bot.kalshi.read_budget import ReadBudget
@@ -52,6 +51,22 @@ _read_event = wire.reader(wire.WireEvent)
 
 P = TypeVar("P", bound=_Page)
 R = TypeVar("R")
+
+
+class _ShardBalance(msgspec.Struct):
+    exchange_index: int
+    balance: str
+
+
+class _BalanceReply(msgspec.Struct):
+    balance_dollars: str
+    balance_breakdown: list[_ShardBalance] = []
+
+
+def _balance(reply: _BalanceReply) -> Balance:
+    money = wire.to_money
+    shards = {str(shard.exchange_index): money(shard.balance) for shard in reply.balance_breakdown}
+    return Balance(money(reply.balance_dollars), shards)
 
 
 class KalshiReads:
@@ -98,10 +113,10 @@ class KalshiReads:
         """How fresh account reads are: they show everything up to this time (epoch ms)."""
         return wire.epoch_ms(self._one("/exchange/user_data_timestamp", wire.AsOfReply).as_of_time)
 
-    def balance(self) -> Money:
-        """Cash of subaccount 0 over all shards."""
-        text = self._one("/portfolio/balance", wire.BalanceReply).balance_dollars
-        return self._convert("/portfolio/balance", wire.to_money, [text])[0]
+    def balance(self) -> Balance:
+        """Cash of subaccount 0, over all shards and by shard."""
+        reply = self._one("/portfolio/balance", _BalanceReply)
+        return self._convert("/portfolio/balance", _balance, [reply])[0]
 
     def positions(self) -> list[VenuePosition]:
         """Unsettled positions, flat ones with history included."""

@@ -403,10 +403,6 @@ def settlement(s: WireSettlement) -> Settlement:
     )
 
 
-class BalanceReply(msgspec.Struct):
-    balance_dollars: str
-
-
 class AsOfReply(msgspec.Struct):
     as_of_time: datetime
 

@@ -48,10 +48,11 @@ def read_account(
         tuple(resting),
         tuple(sorted(fills, key=lambda x: (x.at_ms, x.trade_id))),
         tuple(positions),
-        balance,
+        balance.cash,
         tuple(sorted(settlements, key=lambda x: (x.settled_ms, x.ticker))),
         {ticker: market for ticker, (market, _) in found.items()},
         {ticker: quote for ticker, (_, quote) in found.items()},
+        balance.shards,
     )
 
 

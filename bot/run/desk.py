@@ -90,8 +90,7 @@ class Desk:
                 "baseline": format_money(bot.state.baseline),
             }
         if name == "risk":
-            limits = config.shown(bot.state.config, bot.strategy.params)["risk"]
-            return {"limits": limits, "money": page.money(bot, bot.market_data.snapshot().quotes)}
+            return {"limits": page.limits(bot), "money": page.money(bot, bot.market_data.snapshot().quotes)}
         return config.shown(bot.state.config, bot.strategy.params)
 
     def command(self, verb: str, args: dict[str, Any], actor: str, request_id: str) -> Dict:

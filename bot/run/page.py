@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core import risk
+from bot.core.config import SHOW
 from bot.core.orders import Order
 from bot.core.positions import mark_value
 from bot.core.trades import Trade, break_even, exit_quote
@@ -123,13 +124,26 @@ def money(bot: Bot, quotes: Mapping[str, Quote]) -> Dict:
     return {
         "cash": format_money(cash),
         "reserved": format_money(risk.reserved(state)),
-        "exposure": format_money(sum(risk.exposure(state).values())),
+        "exposure": format_money(risk.exposure(state)),
         "equity": format_money(cash + value),
         "realized": format_money(state.realized),
         "unrealized": format_money(value - cost),
         "fees": format_money(state.fees),
         "day_pnl": format_money((state.day_realized if today else 0) + value - cost),
     }
+
+
+def limits(bot: Bot) -> Dict:
+    """Every limit with its use, by what uses it most; `headroom` below nothing refuses every entry."""
+    rows: Dict = {}
+    for use in risk.uses(bot.state, now_ms()):
+        row = {"kind": use.kind, **{k: SHOW[use.kind](v) for k, v in _standing(use).items()}, "by": use.by}
+        rows[f"{use.name} {use.by}" if use.name == "insufficient_shard_cash" else use.name] = row
+    return rows
+
+
+def _standing(use: risk.Use) -> dict[str, int]:
+    return {"value": use.value, "limit": use.limit, "headroom": use.limit - use.value}
 
 
 def positions(bot: Bot, quotes: Mapping[str, Quote]) -> Dict:

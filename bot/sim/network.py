@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from bot.core.effects import CancelOrder, PlaceOrder
-from bot.core.units import Count, Money
+from bot.core.units import Count
 from bot.core.venue import (
     Accepted,
+    Balance,
     Market,
     NotFound,
     NotSent,
@@ -193,8 +194,9 @@ class Client:
 
         return self._read("read.settlements", listing)
 
-    def balance(self) -> Money:
-        return self._read("read.balance", lambda: self._exchange.cash.read(self._net.as_of())[""])
+    def balance(self) -> Balance:
+        cash = self._read("read.balance", lambda: self._exchange.cash.read(self._net.as_of())[""])
+        return Balance(cash, {"0": cash})
 
     def market(self, ticker: str) -> tuple[Market, Quote]:
         def found() -> tuple[Market, Quote]:

@@ -48,8 +48,9 @@ SNAPSHOT_MS = 60_000
 STALE_MS = 60_000
 UNCONNECTED_MS = 10_000
 LIMITS = {
-    "cooldown": 3, "max_order_cost": 60_000_000, "max_market_exposure": 100_000_000,
-    "max_event_exposure": 100_000_000, "max_total_exposure": 600_000_000, "max_daily_loss": 5_000_000_000,
+    "cooldown": 3, "max_order_cost": 60_000_000, "max_market_exposure": 100_000_000, "max_event_exposure": 100_000_000,
+    "max_series_exposure": 600_000_000,
+    "max_total_exposure": 600_000_000, "max_entry_rate": 1_000, "max_daily_loss": 5_000_000_000,
 }  # fmt: skip
 SETTINGS = Config(1, "default", {**defaults(RISK), **LIMITS}, {})
 

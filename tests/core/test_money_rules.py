@@ -143,7 +143,7 @@ def test_what_is_held_and_what_may_still_be_bought_add_up_in_one_market() -> Non
     scene.reply(entry, 500, remaining=1_500)
     scene.fill(entry, 8_800, 500)
     reserve = -(-risk.entry_fee(_wanted(2_000)) * 1_500 // 2_000)
-    assert risk.exposure(scene.state) == {TICKER: 500 * 8_800 + 1_500 * 8_800 + reserve}
+    assert risk.exposure(scene.state) == 500 * 8_800 + 1_500 * 8_800 + reserve
     assert risk.reserved(scene.state) == 1_500 * 8_800 + reserve
 
 
@@ -152,7 +152,16 @@ def _wanted(count: int, ticker: str = TICKER) -> e.Proposal:
 
 
 @pytest.mark.parametrize(
-    "name", ["max_order_cost", "max_market_exposure", "max_event_exposure", "max_total_exposure", "insufficient_cash"]
+    "name",
+    [
+        "max_order_cost",
+        "max_market_exposure",
+        "max_event_exposure",
+        "max_series_exposure",
+        "max_total_exposure",
+        "insufficient_cash",
+        "insufficient_shard_cash",
+    ],
 )
 def test_a_limit_allows_exactly_its_value_and_not_a_millionth_more(name: str) -> None:
     for over in (0, 1):
@@ -160,6 +169,8 @@ def test_a_limit_allows_exactly_its_value_and_not_a_millionth_more(name: str) ->
         cost = risk.entry_cost(_wanted(2_000))
         if name == "insufficient_cash":
             scene.state.cash = Money(cost - over)
+        elif name == "insufficient_shard_cash":
+            scene.read(shards={"0": Money(cost - over), "3": Money(10**12)})
         else:
             scene.state.config.risk[name] = cost - over
         answer = scene.propose().answer
@@ -255,14 +266,14 @@ def test_a_refusal_of_risk_is_a_refusal_with_its_numbers() -> None:
     scene = Scene()
     scene.state.config.risk["max_open_trades"] = 0
     many = risk.check_entry(scene.state, _wanted(1), T0)
-    assert many is not None and (many.ok, many.text) == (False, "0 trades are open, the limit")
+    assert many is not None and (many.ok, many.text) == (False, "max_open_trades: 1 is over 0")
 
 
 def test_an_entry_alone_is_at_risk_with_its_fee_to_the_last_unit() -> None:
     scene = Scene()
     turn = scene.propose()
     assert turn.answer is not None and turn.answer.text == scene.trade().id
-    assert risk.exposure(scene.state) == {TICKER: risk.entry_cost(_wanted(2_000))}
+    assert risk.exposure(scene.state) == risk.entry_cost(_wanted(2_000))
 
 
 @pytest.mark.parametrize(

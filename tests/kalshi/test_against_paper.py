@@ -83,7 +83,7 @@ def order(ticker, side, price, count, tif, **more):
 """
 
 LIFE = """
-cash = reads.balance()
+cash = reads.balance().cash
 data.discover()
 open_now = [t for t, q in data.snapshot().quotes.items() if q.bid and q.ask and 2000 < q.bid < 8000]
 name = open_now[0]
@@ -123,7 +123,7 @@ streamed = {a.trade_id: a for a in account if type(a).__name__ == "VenueFill"}
 assert {f.trade_id for f in fills} == set(streamed)
 assert all(streamed[f.trade_id].client_order_id in (buy.client_order_id, sell.client_order_id) for f in fills)
 spent = sum((f.price if f.side == "bid" else -f.price) * f.count + f.fee for f in fills)
-assert reads.balance() == cash - spent
+assert reads.balance().cash == cash - spent
 (position,) = [p for p in reads.positions() if p.ticker == name]
 assert position.count == 0 and position.fees == sum(f.fee for f in fills)
 statuses = {o.client_order_id: o.status for o in reads.orders()}

@@ -252,10 +252,18 @@ def test_a_page_that_fails_fails_the_whole_listing():
 def test_what_may_pass_is_tried_again_with_a_fresh_signature(trouble):
     answers = Answers(trouble, trouble, trouble, body(balance=98213, balance_dollars="982.1375"))
     balance, lines = reading(answers, lambda reads: reads.balance())
-    assert balance == 982_137_500
+    assert balance.cash == 982_137_500
     assert len({headers["kalshi-access-signature"] for _, headers, _ in answers.requests}) == 4
     assert len(lines) == 4
     assert "failed" in lines[0]
+
+
+def test_the_balance_is_told_by_shard_where_kalshi_does():
+    shards = [{"exchange_index": 0, "balance": "782.1375"}, {"exchange_index": 3, "balance": "200.0000"}]
+    answers = Answers(body(balance_dollars="982.1375", balance_breakdown=shards))
+    balance, _ = reading(answers, lambda reads: reads.balance())
+    assert balance.shards == {"0": 782_137_500, "3": 200_000_000}
+    assert reading(Answers(body(balance_dollars="1")), lambda reads: reads.balance())[0].shards == {}
 
 
 def test_three_retries_are_all():
@@ -281,6 +289,7 @@ def test_three_retries_are_all():
         (reply(200, b'{"balance":1}'), "body", ""),
         (reply(200, b'{"balance_dollars":"1e3"}'), "body", ""),
         (reply(200, b'{"balance_dollars":5}'), "body", ""),
+        (reply(200, b'{"balance_dollars":"5","balance_breakdown":[{"exchange_index":3}]}'), "body", ""),
     ],
 )
 def test_what_will_not_pass_fails_at_once(answer, kind, code):
@@ -306,7 +315,7 @@ def test_the_environment_cannot_redirect_or_add_credentials(monkeypatch, tmp_pat
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     balance, _ = reading(Answers(body(balance_dollars="1.00")), lambda reads: reads.balance())
-    assert balance == 1_000_000
+    assert balance.cash == 1_000_000
 
 
 def test_exchange_status_is_read_from_an_error_reply_too():

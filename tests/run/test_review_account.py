@@ -4,6 +4,7 @@ from typing import Any
 
 from bot.core.state import new_state
 from bot.core.units import Money
+from bot.core.venue import Balance
 from bot.run.account import read_account
 from bot.run.bot import default_config
 from bot.strategy.favourites import Favourites
@@ -15,8 +16,8 @@ class Reads:
     def __init__(self) -> None:
         self.asked: dict[str, Any] = {}
 
-    def balance(self) -> Money:
-        return Money(0)
+    def balance(self) -> Balance:
+        return Balance(Money(0))
 
     def __getattr__(self, name: str) -> Any:
         def read(**asked: Any) -> list[Any]:
