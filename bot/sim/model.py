@@ -8,6 +8,15 @@ from bot.core.trades import ExitPlan
 RULES = ("trailing", "break-even")
 
 
+class Violation(Exception):
+    """A promise of DESIGN.md section 2 was broken."""
+
+
+def require(holds: bool, what: str) -> None:
+    if not holds:
+        raise Violation(what)
+
+
 class Bracket(msgspec.Struct):
     """One trade as the facts tell it. `stop` is a YES price; long holds YES; the other prices are those of its side."""
 
@@ -18,6 +27,8 @@ class Bracket(msgspec.Struct):
     live: bool = True
     held: int = 0
     fired_ms: int = 0
+    told: int = 0
+    """Contracts that its exits are reported to have filled and that have not arrived as fills."""
     trail: int | None = None
     even_after: int | None = None
     fee_rate: float = 0.07
@@ -76,15 +87,23 @@ class Intent(msgspec.Struct):
     booked: int = 0
     ended: str = ""
 
-    def unbooked_exit(self) -> bool:
-        """The exchange reported more of it filled than has arrived as fills."""
-        return self.purpose == "exit" and self.filled > self.booked
+    def told(self) -> int:
+        """What the exchange reported filled of an exit, and has not arrived as fills."""
+        return max(self.filled - self.booked, 0) if self.purpose == "exit" else 0
+
+    def open(self) -> bool:
+        """It may still change the position."""
+        return not self.ended or self.filled > self.booked
 
 
 class Books:
     """Positions and cash from fills and settlements; orders, trades, mode and findings from their facts."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget everything: a restart reads the facts anew."""
         self.cash: int | None = None
         self.positions: dict[str, int] = {}
         self.fills: dict[str, tuple[str, str, int, int, int]] = {}
@@ -92,6 +111,7 @@ class Books:
         self.settled: dict[str, int] = {}
         self.twice: list[str] = []
         self.orders: dict[str, Intent] = {}
+        self.open: dict[str, Intent] = {}
         self.trades: dict[str, Bracket] = {}
         self.owner: dict[str, str] = {}
         self.status: dict[str, str] = {}
@@ -111,14 +131,15 @@ class Books:
             case f.FillClaimed():
                 self._give(fact.client_order_id, *self._unclaimed.pop(fact.fill_id))
             case f.OrderIntended():
-                self.orders[fact.client_order_id] = Intent(
+                order = self.orders[fact.client_order_id] = self.open[fact.client_order_id] = Intent(
                     fact.client_order_id, fact.trade_id, fact.ticker, fact.side, fact.price, fact.count, fact.purpose
                 )
             case f.OrderMoved():
-                order = self.orders[fact.client_order_id]
+                order, before = self.orders[fact.client_order_id], self.orders[fact.client_order_id].told()
                 order.filled = max(order.filled, fact.filled)
                 if fact.event in ("filled", "cancelled", "rejected", "absent"):
                     order.ended = fact.event
+                self._moved(order, before)
             case f.TradeOpened():
                 long = fact.side == "bid"
                 opened = self.trades[fact.trade_id] = Bracket(
@@ -191,8 +212,9 @@ class Books:
             self._unclaimed[fill.trade_id] = fill.count, fill.price, fill.fee
 
     def _give(self, client_order_id: str, count: int, price: int, fee: int) -> None:
-        order = self.orders[client_order_id]
+        order, before = self.orders[client_order_id], self.orders[client_order_id].told()
         order.booked += count
+        self._moved(order, before)
         trade = self.trades.get(order.trade_id)
         if trade is not None:
             trade.held += count if order.purpose == "entry" else -count
@@ -201,10 +223,20 @@ class Books:
                 trade.bought += count
                 trade.paid += trade.own(price) * count
 
+    def _moved(self, order: Intent, told_before: int) -> None:
+        if order.open():
+            self.open[order.id] = order
+        else:
+            self.open.pop(order.id, None)
+        if order.trade_id in self.trades:
+            self.trades[order.trade_id].told += order.told() - told_before
+
     def _trade(self, fact: f.TradeMoved) -> None:
         trade = self.trades[fact.trade_id]
         if fact.event == "flat" or (fact.event == "entry_ended" and trade.held == 0 and not trade.fired_ms):
             trade.live = False
+            if self.owner.get(trade.ticker) == trade.id:
+                del self.owner[trade.ticker]
         elif fact.event == "entry_filled":
             trade.live = True
             self.owner[trade.ticker] = trade.id

@@ -9,11 +9,12 @@ import msgspec
 
 from bot.core.state import state_hash
 from bot.run.restore import restore
-from bot.sim.auditor import Auditor, Violation
+from bot.sim.auditor import Auditor
 from bot.sim.clock import Clock
 from bot.sim.disk import File, SimDisk
 from bot.sim.exchange import Exchange
 from bot.sim.faults import Fault, Faults, draw_plan
+from bot.sim.model import Violation, require
 from bot.sim.network import Network
 from bot.sim.program import SETTINGS, Program
 from bot.sim.world import World
@@ -120,9 +121,11 @@ class Run:
             return
         if fault.kind == "frozen":
             if self.program:
-                self.auditor.frozen_until = self.program.host.frozen_until = self.clock.now_ms + fault.ms
+                self.auditor.stops.frozen_until = self.program.host.frozen_until = self.clock.now_ms + fault.ms
             return
         self.network.open(fault.kind, fault.ms)
+        if fault.kind in ("outage", "maintenance", "key_revoked"):
+            self.auditor.stops.cut_off_until = max(self.auditor.stops.cut_off_until, self.clock.now_ms + fault.ms)
         if fault.kind in ("outage", "maintenance") and self.program:
             self.program.stream.disconnect(fault.ms)
 
@@ -207,13 +210,13 @@ class Run:
 
     def _judge(self) -> None:
         assert self.program is not None, "a program runs at the end"
-        self.auditor.settled_books(self.program.state, self.moved)
+        self.auditor.ledger.settled(self.program.state, self.moved)
         while self.program.journal.commits.waiting and self.clock.now_ms < START_MS + self.length_ms + 2 * CALM_MS:
             self.clock.run(self.clock.now_ms + 50)
         seq, digest = self.program.journal.durable_seq, state_hash(self.program.state)
-        self.auditor.require(seq == self.program.door.seq, f"record {seq} of {self.program.door.seq} is synced at rest")
+        require(seq == self.program.door.seq, f"record {seq} of {self.program.door.seq} is synced at rest")
         replayed, _ = restore(Journal(SimDisk(self.file)), SETTINGS, "RUNNING", self.clock.now_ms)
-        self.auditor.require(state_hash(replayed) == digest, "the journal's replay is another state than the live one")
+        require(state_hash(replayed) == digest, "the journal's replay is another state than the live one")
         self.auditor.trace(f"state {state_hash(self.program.state)}")
 
 

@@ -154,4 +154,4 @@ class Stage:
     def books_equal(self) -> None:
         """At rest: ours are the exchange's."""
         self.run(25)
-        self.auditor.settled_books(self.program.state, [])
+        self.auditor.ledger.settled(self.program.state, [])

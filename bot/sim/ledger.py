@@ -1,0 +1,172 @@
+"""The auditor compares with the exchange's own ledger: positions, cash, fills, orders; while running, and at rest."""
+
+from collections import Counter
+
+from bot.core.state import TradingState
+from bot.paper.model import Fill
+from bot.sim.clock import Clock
+from bot.sim.exchange import Exchange
+from bot.sim.model import Books, require
+
+LAG_MS = 8_500
+"""Listings lie behind by no more than this (bot.sim.network, long_lag)."""
+
+PROTECTED_MS = 25_000
+"""A position is protected or named this long after the exchange has it, given one reading of the account since."""
+
+
+class Ledger:
+    """What the exchange has, against what the facts say."""
+
+    def __init__(self, clock: Clock, exchange: Exchange, books: Books) -> None:
+        self.clock = clock
+        self.exchange = exchange
+        self.books = books
+        self.external: Counter[str] = Counter()
+        """Contracts that somebody else traded on our account, by ticker."""
+        self._held_since: dict[str, int] = {}
+        self._compared = 0
+        self._unnamed_since = 0
+        self._mode_since = (0, "")
+
+    def begin(self) -> None:
+        """The books begin anew with a restart: every fill is compared again."""
+        self._compared = 0
+        self._unnamed_since = 0
+
+    def filled(self, fill: Fill, ours: bool) -> None:
+        if not ours:
+            self.external[fill.ticker] += 1
+        if fill.position:
+            self._held_since[fill.ticker] = self.clock.now_ms
+        else:
+            self._held_since.pop(fill.ticker, None)
+
+    # while running
+
+    def read(self, started_ms: int) -> None:
+        """After a full reading: whatever the exchange had when its listings were made is in the books."""
+        fills, books = self.exchange.account.fills, self.books
+        while self._compared < len(fills) and fills[self._compared].ms <= started_ms - LAG_MS:
+            self._booked(fills[self._compared])
+            self._compared += 1
+        for settled in reversed(self.exchange.account.settlements):
+            if settled.ms <= started_ms - LAG_MS - PROTECTED_MS:
+                break
+            if settled.ms <= started_ms - LAG_MS and settled.ms > books.began_ms and settled.count:
+                key = f"{settled.ticker}@{settled.ms}"
+                known = key in books.settled or key in books.seen
+                require(known, f"the settlement {key} was read and not booked")
+                paid = books.settled.get(key, settled.revenue)
+                require(paid == settled.revenue, f"the settlement {key} was booked with {paid}")
+        self._cash_named(started_ms)
+
+    def _cash_named(self, started_ms: int) -> None:
+        """Cash that our books do not explain is a finding, unless an order in flight or resting hides it."""
+        now, books, account = self.clock.now_ms, self.books, self.exchange.account
+        last = max([x.ms for x in account.fills[-1:]] + [x.ms for x in account.settlements[-1:]], default=0)
+        hidden = last > started_ms - LAG_MS or bool(books.open)
+        if hidden or books.cash is None or account.cash == books.cash or "cash:account" in books.findings:
+            self._unnamed_since = 0
+            return
+        self._unnamed_since = self._unnamed_since or now
+        unnamed = now - self._unnamed_since
+        require(unnamed <= PROTECTED_MS, f"{account.cash - books.cash} of cash is unexplained and unnamed")
+
+    def swept(self) -> None:
+        """Every position of ours on the exchange has a live bracket with a stop, or is named."""
+        now = self.clock.now_ms
+        for ticker, since in self._held_since.items():
+            if now - since < PROTECTED_MS or self.books.read_ms < since + PROTECTED_MS // 2:
+                continue
+            held = self.exchange.account.held(ticker)
+            if held == 0 or f"position:{ticker}" in self.books.findings:
+                continue
+            if self.external[ticker]:
+                ours = self.books.positions.get(ticker, 0)
+                require(ours == held, f"others trade in {ticker}: {held} are held, {ours} known, and no finding")
+                continue
+            bracket = self.books.bracket(ticker)
+            armed = bracket is not None and bracket.stop is not None
+            require(armed, f"the position in {ticker} has no stop and no finding")
+        for ticker in self.books.owner:
+            self._over(ticker)
+        self._called_back()
+
+    def _over(self, ticker: str) -> None:
+        """A trade ends with its market, once every order of it is answered."""
+        bracket = self.books.bracket(ticker)
+        if bracket is None or any(o.trade_id == bracket.id and not o.ended for o in self.books.open.values()):
+            return
+        market = self.exchange.engine.markets.get(ticker)
+        paid_ms = market.settled_ms if market is not None else 1
+        live = paid_ms is not None and min(self.books.read_ms, self.clock.now_ms) > paid_ms + PROTECTED_MS
+        require(not live, f"a trade is still live in {ticker}, which has paid")
+
+    def _called_back(self) -> None:
+        """Stopped or killed, no entry of ours goes on resting."""
+        books, now = self.books, self.clock.now_ms
+        if books.mode != self._mode_since[1]:
+            self._mode_since = now, books.mode
+        since = max(self._mode_since[0], books.began_ms)
+        if books.mode not in ("REDUCING", "HALTED") or min(now, books.read_ms) < since + PROTECTED_MS:
+            return
+        for order in books.open.values():
+            truth = self.exchange.by_client_id.get(order.id)
+            rests = order.purpose == "entry" and not order.ended and truth is not None and truth.status == "resting"
+            require(not rests, f"{order.id} still rests {now - since} ms after {books.mode}")
+
+    # at rest
+
+    def settled(self, state: TradingState, moved: list[tuple[int, int]]) -> None:
+        """At rest: the books equal the exchange's to the last unit, and what does not is named.
+
+        `moved` are deposits and withdrawals, as (when, amount); those around the baseline may be in it or not.
+        """
+        account, books = self.exchange.account, self.books
+        theirs = {t: p.count for t, p in account.positions.items() if p.count}
+        own = {t: n for t, n in books.positions.items() if n}
+        ours = {t: p.count for t, p in state.positions.items() if p.count}
+        require(own == ours, f"the state's positions {ours} are not the facts' {own}")
+        require(ours == theirs, f"positions {ours}, the exchange's {theirs}")
+        require(state.cash == books.cash, f"the state's cash {state.cash} is not the facts' {books.cash}")
+        assert state.cash is not None
+        began = books.began_ms
+        sure = sum(amount for ms, amount in moved if ms > began)
+        open_ = [amount for ms, amount in moved if began - 10_000 < ms <= began]
+        possible = {sure + sum(open_[n:]) for n in range(len(open_) + 1)}
+        gap = account.cash - state.cash
+        require(gap in possible, f"cash {state.cash}, the exchange's {account.cash}; others moved {sorted(possible)}")
+        named = books.findings.get("cash:account")
+        require(gap == 0 or named is not None, f"{gap} of cash is not ours and no finding names it")
+        for fill in account.fills:
+            self._booked(fill)
+        self._nothing_open()
+
+    def _booked(self, fill: Fill) -> None:
+        """The fill is in our books as the exchange has it, or from before they began."""
+        books = self.books
+        known = fill.trade_id in books.fills or fill.trade_id in books.seen or fill.ms < books.began_ms
+        require(known, f"fill {fill.trade_id} of {fill.client_order_id} was never booked")
+        if fill.trade_id in books.fills:
+            booked = books.fills[fill.trade_id]
+            same = booked == (fill.ticker, fill.side, fill.price, fill.count, fill.fee)
+            require(same, f"fill {fill.trade_id} was booked as {booked}")
+
+    def _nothing_open(self) -> None:
+        """At rest: no order without an answer, none resting without its trade, no finding without its cause."""
+        for intent in self.books.orders.values():
+            truth = self.exchange.by_client_id.get(intent.id)
+            rests = truth is not None and truth.status == "resting"
+            require(rests or intent.ended != "", f"{intent.id} never ended, the exchange says {truth and truth.status}")
+        now = self.clock.now_ms
+        for order in self.exchange.account.orders.values():
+            if order.status != "resting" or order.created_ms > now - 30_000:
+                continue
+            named = f"order:{order.order_id}" in self.books.findings
+            ours = self.books.orders.get(order.client_order_id)
+            trade = self.books.trades.get(ours.trade_id) if ours else None
+            tied = trade is not None and trade.live
+            require(named or tied, f"{order.client_order_id} rests, unnamed, without a live trade")
+        for name in self.books.findings:
+            require(not name.startswith("position:"), f"at rest there is still a finding {name}")
