@@ -12,12 +12,6 @@ TABLES: dict[str, Any] = {"order": orders, "trade": trades, "command": commands}
 JUDGED_FROM = 200
 """Seeds: fewer cannot be expected to meet everything."""
 
-NOT_REACHED: dict[str, str] = {
-    "order cancelled filled": "a proven cancel names all its fills",
-    "trade aborted entry_filled": "needs a fill of an order that was proven dead",
-}
-"""Rows that no run can use while the exchange tells the truth, with the reason; tests/core reaches them by hand."""
-
 steps: Counter[str] = Counter()
 
 
@@ -56,4 +50,4 @@ def missing(injected: Mapping[str, int], used: Mapping[str, int]) -> list[str]:
     """Faults that never happened and table rows that were never used."""
     faults = [f"{op} {kind}" for op, kinds in KINDS.items() for kind in kinds]
     rows = [f"{name} {key[0]} {key[1]}" for name, module in TABLES.items() for key in module.TRANSITIONS]
-    return [f for f in faults if not injected.get(f)] + [r for r in rows if not used.get(r) and r not in NOT_REACHED]
+    return [f for f in faults if not injected.get(f)] + [r for r in rows if not used.get(r)]

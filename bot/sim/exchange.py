@@ -76,6 +76,8 @@ class Exchange(model.Listener):
         self.settlements: Lagged[Settlement] = Lagged()
         self.cash: Lagged[Money] = Lagged()
         self.by_client_id: dict[str, model.Order] = {}
+        self.lied_about: set[str] = set()
+        """Client ids of orders of which the exchange told an untruth."""
         self._tops: dict[str, tuple[int | None, int, int | None, int]] = {}
         self._touched: dict[str, None] = {}
         self.cash.put(0, "", Money(cash))
@@ -114,6 +116,19 @@ class Exchange(model.Listener):
         finally:
             self.publish()
         return Accepted(order.order_id, Count(0), Count(0), Count(removed))
+
+    def cancel_untruly(self, order: CancelOrder, signed_ms: int) -> Outcome:
+        """An exchange that is wrong: the crowd takes the order first, and the reply says that nothing was filled."""
+        resting = self.account.orders.get(order.order_id)
+        if resting is None or resting.status != "resting":
+            return self.cancel(order, signed_ms)
+        filled, now = resting.filled, self.clock.now_ms
+        self.lied_about.add(resting.client_order_id)
+        self.engine.crowd_take(order.ticker, "ask" if resting.side == "bid" else "bid", resting.price, 20_000, now)
+        if resting.status == "resting":
+            self.cancel(order, signed_ms)
+        self.publish()
+        return Accepted(order.order_id, Count(0), Count(0), Count(resting.initial - filled))
 
     def move_cash(self, amount: int) -> None:
         """A deposit, or with a negative amount a withdrawal."""

@@ -7,10 +7,11 @@ from random import Random
 import msgspec
 
 WRITES = (
-    *("slow", "late", "lost_request", "lost_reply", "reset_before", "reset_after", "not_sent", "limited"),
+    *("slow", "slow_reply", "late", "lost_request", "lost_reply", "reset_before", "reset_after", "not_sent", "limited"),
     *("server_before", "server_after", "duplicate", "garbled"),
 )
-"""late: applied after the caller gave up. garbled: a 2xx without an order. duplicate: the request arrives twice."""
+"""late: applied after the caller gave up. garbled: a 2xx without an order. duplicate: the request arrives twice.
+untrue: the order fills while its cancel is under way, and the reply calls all of it cancelled."""
 
 READS = ("slow", "timeout", "limited", "server", "reset", "garbled", "cursor_loop")
 FRAMES = ("dropped", "twice", "late")
@@ -19,7 +20,7 @@ KILLS = ("kill_before", "kill_after")
 KINDS: dict[str, tuple[str, ...]] = {
     "create.entry": WRITES,
     "create.exit": WRITES,
-    "cancel": (*WRITES, "not_found", "other_order"),
+    "cancel": (*WRITES, "not_found", "other_order", "untrue"),
     "read.timestamp": READS,
     "read.orders": READS,
     "read.fills": READS,

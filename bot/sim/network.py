@@ -103,7 +103,8 @@ class Client:
     def cancel(self, order: CancelOrder) -> Outcome:
         signed = self._clock.now_ms
         fault = self._net.faults.next("cancel")
-        outcome = self._write("cancel", fault, lambda: self._exchange.cancel(order, signed), lambda: None)
+        cancel = self._exchange.cancel_untruly if fault and fault.kind == "untrue" else self._exchange.cancel
+        outcome = self._write("cancel", fault, lambda: cancel(order, signed), lambda: None)
         if fault and fault.kind == "other_order" and isinstance(outcome, Accepted):
             return Accepted("another-order", Count(0), Count(0), outcome.reduced)
         return outcome
@@ -119,7 +120,7 @@ class Client:
             return clock.wait(reply)
         on_sent()
         go = net.trip() + (ms if kind == "slow" else patience + ms if kind == "late" else 0)
-        back = net.trip()
+        back = net.trip() + (ms if kind == "slow_reply" else 0)
         clock.after(patience, lambda: reply.put(Unknown(f"no complete reply within {patience // 1000} s")))
 
         def answer(outcome: Outcome) -> None:
