@@ -57,7 +57,7 @@ def look(turn: Turn, trade: Trade, quote: Quote | None, tick_ns: int) -> None:
         elif trade.exit_kind == "target" and kind is None and price is not None and not _working(turn, trade):
             turn.move_trade(trade, "stood_down")
         else:
-            drive(turn, trade, tick_ns)
+            drive(turn, trade, tick_ns, price)
     elif kind is not None:
         fire(turn, trade, kind, price, tick_ns)
     elif price is not None:
@@ -97,8 +97,11 @@ def fire(turn: Turn, trade: Trade, kind: ExitKind, price: Price | None, tick_ns:
     drive(turn, trade, tick_ns)
 
 
-def drive(turn: Turn, trade: Trade, tick_ns: int = 0) -> None:
-    """Send the next exit order of a trade that is leaving, unless one is out, it is too early, or nothing is left."""
+def drive(turn: Turn, trade: Trade, tick_ns: int = 0, price: Price | None = None) -> None:
+    """Send the next exit order of a trade that is leaving, unless one is out, it is too early, or nothing is left.
+
+    After a time in which none could be sent, the bound begins anew at the first price that may be trusted.
+    """
     state, now = turn.state, turn.at_ms
     if trade.state is not TradeState.EXITING or now < trade.exit_retry_ms or not state.tradeable(trade.ticker):
         return
@@ -108,7 +111,7 @@ def drive(turn: Turn, trade: Trade, tick_ns: int = 0) -> None:
     unknown = [o for o in working if o.state is OrderState.UNKNOWN and o.reason not in SPENT]
     if unknown:
         # Reduce-only and idempotent: the same id again proves the first one and cannot oversell.
-        turn.record(ExitAttempted(now, trade.id, trade.exit_attempt, now + RESEND_MS))
+        turn.record(ExitAttempted(now, trade.id, trade.exit_attempt, now + RESEND_MS, taken=False))
         turn.do(_place(unknown[-1], tick_ns))
         turn.do(Wake(now + RESEND_MS, trade.ticker))
         return
@@ -116,6 +119,8 @@ def drive(turn: Turn, trade: Trade, tick_ns: int = 0) -> None:
     size = min(trade.open_count(), _held(turn, trade)) - unbooked
     if size <= 0:
         return
+    if trade.exit_held_ms and price is not None and trade.exit_kind not in (None, "target"):
+        turn.record(ExitFired(now, trade.id, trade.exit_kind, price, again=True))
     attempt = trade.exit_attempt + 1
     client_order_id = f"{trade.id}.x{attempt}"
     side = closing_side(1 if trade.side == "bid" else -1)

@@ -91,19 +91,27 @@ class FillClaimed(msgspec.Struct, frozen=True, tag=True):
 
 
 class ExitFired(msgspec.Struct, frozen=True, tag=True):
+    """A trade is being left. `again`: orders can be sent again after a time in which none could, and the bound begins
+    anew at the price seen now."""
+
     at_ms: int
     trade_id: str
     kind: ExitKind
     trigger: Price
+    again: bool = False
 
 
 class ExitAttempted(msgspec.Struct, frozen=True, tag=True):
-    """Exit order number `attempt` of the trade was handed to the executor; none before `retry_ms`."""
+    """Exit order number `attempt` of the trade was handed to the executor; none before `retry_ms`.
+
+    Not `taken`: the exchange refused it, was not reached, or did not answer.
+    """
 
     at_ms: int
     trade_id: str
     attempt: int
     retry_ms: int
+    taken: bool = True
 
 
 class TradeMoved(msgspec.Struct, frozen=True, tag=True):

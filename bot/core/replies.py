@@ -72,7 +72,7 @@ def create_replied(turn: Turn, event: CreateReplied) -> None:
         trade = turn.state.trades.get(order.trade_id)
         if order.purpose == "exit" and trade is not None:
             if first:
-                turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, turn.at_ms))
+                turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, turn.at_ms, taken=False))
             exiting.drive(turn, trade)
     else:
         assert isinstance(outcome, AlreadyExists | NotFound), outcome
@@ -94,7 +94,7 @@ def _resend_refused(turn: Turn, order: Order, outcome: Rejected) -> None:
     trade = turn.state.trades.get(order.trade_id)
     if trade is not None:
         retry = turn.at_ms + REJECTED_RETRY_MS
-        turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, retry))
+        turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, retry, taken=False))
         turn.do(Wake(retry, trade.ticker))
 
 
@@ -242,7 +242,7 @@ def _after_order(turn: Turn, order: Order, exit_wait_ms: int = 0) -> None:
     elif not order.live():
         if exit_wait_ms:
             retry = turn.at_ms + exit_wait_ms
-            turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, retry))
+            turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, retry, taken=False))
             turn.do(Wake(retry, trade.ticker))
         if trade.exit_kind == "target" and trade.state is TradeState.EXITING and not order.outstanding():
             turn.move_trade(trade, "stood_down")  # the next tick says whether the target still holds, or the stop

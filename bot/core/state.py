@@ -144,12 +144,14 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             trade = state.trades[fact.trade_id]
             trade.state = trades.TRANSITIONS[trade.state, "exit_fired"]
             trade.exit_kind, trade.exit_trigger = fact.kind, fact.trigger
-            trade.exit_fired_ms = fact.at_ms
-            if fact.kind != "target":
+            trade.exit_fired_ms, trade.exit_held_ms = fact.at_ms, 0
+            if fact.kind != "target" and not fact.again:
                 trade.exit_retry_ms = 0
         case f.ExitAttempted():
             trade = state.trades[fact.trade_id]
             trade.exit_attempt, trade.exit_retry_ms = fact.attempt, fact.retry_ms
+            if not fact.taken:
+                trade.exit_held_ms = fact.at_ms
         case f.PlanChanged():
             state.trades[fact.trade_id].plan = fact.plan
         case f.QuoteVanished():
@@ -171,6 +173,7 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             state.cash = state.baseline = fact.cash
         case f.MarketMoved():
             state.status[fact.ticker] = fact.status
+            _hold_exits(state, fact.at_ms, fact.ticker)
         case f.ModeChanged():
             state.mode, state.mode_reason = fact.mode, fact.reason
             state.mode_actor, state.mode_since_ms = fact.actor, fact.at_ms
@@ -191,8 +194,17 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             state.reconciled_ms, state.read_ms, state.shards = fact.at_ms, fact.read_ms, fact.shards
         case f.Booted():
             state.boot, state.booted_ms, state.ids, state.reconciled_ms = fact.boot, fact.at_ms, 0, 0
+            _hold_exits(state, fact.at_ms, *state.live_trade)
         case f.Forgotten():
             _forget(state, fact.before_ms)
+
+
+def _hold_exits(state: TradingState, at_ms: int, *tickers: str) -> None:
+    """No exit could be sent there up to now: the program was down, or the market took none."""
+    for ticker in tickers:
+        trade = state.trade_at(ticker)
+        if trade is not None and trade.state is TradeState.EXITING:
+            trade.exit_held_ms = at_ms
 
 
 def _drop_spent(state: TradingState, trade_id: str) -> None:
@@ -282,7 +294,7 @@ def _move_trade(state: TradingState, fact: f.TradeMoved) -> None:
     if fact.exit_kind:
         trade.exit_kind = fact.exit_kind
     if fact.event == "stood_down":
-        trade.exit_kind, trade.exit_trigger, trade.exit_fired_ms = None, None, 0
+        trade.exit_kind, trade.exit_trigger, trade.exit_fired_ms, trade.exit_held_ms = None, None, 0, 0
     if trade.live():
         state.live_trade[trade.ticker] = trade.id
         trade.closed_ms = 0

@@ -83,6 +83,8 @@ class Trade(msgspec.Struct):
     exit_kind: ExitKind | None = None
     exit_trigger: Price | None = None
     exit_fired_ms: int = 0
+    exit_held_ms: int = 0
+    """Up to when no exit order could be sent since it fired; that time does not count for the bound."""
     exit_attempt: int = 0
     exit_retry_ms: int = 0
     vanished_ms: int = 0
@@ -119,7 +121,8 @@ def due(trade: Trade, price: Price | None, now_ms: int) -> ExitKind | None:
 
 
 def exit_limit(trade: Trade, now_ms: int) -> Price:
-    """The limit of the next exit order: the trigger less the bound, which grows with every `escalate_ms` not flat.
+    """The limit of the next exit order: the trigger less the bound, which grows with every `escalate_ms` not flat
+    in which orders could be sent.
 
     An immediate-or-cancel order trades at the resting orders' prices, so a far limit costs nothing while the
     book is deep; the bound only caps how far it may sweep a thin one.
@@ -127,7 +130,7 @@ def exit_limit(trade: Trade, now_ms: int) -> Price:
     trigger = trade.exit_trigger
     assert trigger is not None, "an exit has a trigger price once it fired"
     grid, plan = trade.market.grid, trade.plan
-    steps = 1 + (now_ms - trade.exit_fired_ms) // plan.escalate_ms
+    steps = 1 + (now_ms - max(trade.exit_fired_ms, trade.exit_held_ms)) // plan.escalate_ms
     if trade.exit_kind == "target":
         steps = 0
     reach = plan.bound * steps

@@ -23,14 +23,16 @@ class Bracket(msgspec.Struct):
     id: str
     ticker: str
     long: bool
-    stop: int | None
+    plan: ExitPlan
     live: bool = True
     held: int = 0
     fired_ms: int = 0
     told: int = 0
     """Contracts that its exits are reported to have filled and that have not arrived as fills."""
-    trail: int | None = None
-    even_after: int | None = None
+    kind: str = ""
+    trigger: int = 0
+    from_ms: int = 0
+    """Since when its bound grows."""
     fee_rate: float = 0.07
     bought: int = 0
     paid: int = 0
@@ -39,25 +41,33 @@ class Bracket(msgspec.Struct):
     """The best price its program heard."""
     owed: int = 0
     """The best one that it had to follow."""
+    last: int = 0
+    """The last one."""
+
+    @property
+    def stop(self) -> int | None:
+        return self.plan.stop
+
+    @property
+    def trail(self) -> int | None:
+        return self.plan.trail
 
     def own(self, yes_price: int) -> int:
         """The price of the side held."""
         return yes_price if self.long else 10_000 - yes_price
 
-    def planned(self, plan: ExitPlan) -> None:
-        self.stop, self.trail, self.even_after = plan.stop, plan.trail, plan.break_even_after
-
     def heard(self, yes_price: int, excused: bool) -> None:
-        self.best = max(self.best, self.own(yes_price))
+        self.last = self.own(yes_price)
+        self.best = max(self.best, self.last)
         if self.held > 0 and not self.fired_ms and not excused:
-            self.owed = max(self.owed, self.own(yes_price))
+            self.owed = max(self.owed, self.last)
 
     def lags(self) -> bool:
         """The stop is two cents or more behind where its trailing distance has carried it."""
         level = self.owed - self.trail if self.trail is not None else 0
         return level >= 200 and (self.stop is None or self.own(self.stop) <= level - 200)
 
-    def unfounded(self, stop: int, rule: str) -> str:
+    def moved(self, stop: int, rule: str) -> str:
         """What is wrong with a stop that a rule of the plan has moved; '' when nothing is."""
         level = self.own(stop)
         if self.stop is not None and level <= self.own(self.stop):
@@ -68,9 +78,19 @@ class Bracket(msgspec.Struct):
             return "" if self.trail is not None and level <= max(self.best - self.trail, 100) else "too near"
         gained = self.best - self.paid // max(self.bought, 1)
         fee = self.fee_rate * level / 1e4 * (1 - level / 1e4) * self.bought / 100 * 1e6
-        if self.even_after is None or gained < self.even_after - 200:
+        if self.plan.break_even_after is None or gained < self.plan.break_even_after - 200:
             return "too early"
         return "" if level * self.bought - fee >= self.paid - 1 else "to a loss"
+
+    def fired(self, fact: f.ExitFired) -> None:
+        if not fact.again:
+            self.fired_ms = fact.at_ms
+        self.kind, self.trigger, self.from_ms, self.owed = fact.kind, fact.trigger, fact.at_ms, 0
+
+    def too_far(self, limit: int, at_ms: int) -> bool:
+        """The limit of an exit lies beyond its bound, which grows only while orders can be sent."""
+        steps = 0 if self.kind == "target" else 1 + (at_ms - self.from_ms) // self.plan.escalate_ms
+        return self.own(limit) < max(self.own(self.trigger) - steps * self.plan.bound, 100)
 
 
 class Intent(msgspec.Struct):
@@ -142,26 +162,24 @@ class Books:
                 self._moved(order, before)
             case f.TradeOpened():
                 long = fact.side == "bid"
-                opened = self.trades[fact.trade_id] = Bracket(
+                self.trades[fact.trade_id] = Bracket(
                     fact.trade_id,
                     fact.ticker,
                     long,
-                    None,
+                    fact.plan,
                     True,
                     fact.adopted,
                     fee_rate=0.07 * fact.market.fee_multiplier,
                     bought=fact.adopted,
                     paid=fact.adopted_cost,
                 )
-                opened.planned(fact.plan)
                 self.owner[fact.ticker] = fact.trade_id
             case f.PlanChanged():
-                self.trades[fact.trade_id].planned(fact.plan)
+                self.trades[fact.trade_id].plan = fact.plan
                 if fact.author not in RULES:
                     self.trades[fact.trade_id].owed = 0
             case f.ExitFired():
-                self.trades[fact.trade_id].fired_ms = fact.at_ms
-                self.trades[fact.trade_id].owed = 0
+                self.trades[fact.trade_id].fired(fact)
             case f.TradeMoved():
                 self._trade(fact)
             case f.SettlementBooked():
@@ -181,6 +199,8 @@ class Books:
                 self.cash, self.began_ms = fact.cash, fact.at_ms
             case f.MarketMoved():
                 self.status[fact.ticker] = fact.status
+                if (trade := self.bracket(fact.ticker)) is not None:
+                    trade.from_ms = fact.at_ms
             case f.ModeChanged():
                 self.mode = fact.mode
             case f.Difference():
@@ -189,8 +209,26 @@ class Books:
                 self.reconciled_boot, self.read_ms = self.boot, fact.read_ms
             case f.Booted():
                 self.boot = fact.boot
+                for trade in self.trades.values():
+                    trade.from_ms = fact.at_ms
             case _:
                 pass
+
+    def unfounded(self, fact: f.Fact) -> str:
+        """What is wrong with a fact that is about to be applied, as far as it concerns a plan; '' when nothing is."""
+        if isinstance(fact, f.PlanChanged) and fact.author in RULES:
+            trade = self.trades[fact.trade_id]
+            wrong = trade.moved(fact.plan.stop or 0, fact.author)
+            return wrong and f"{fact.author} moved the stop of {trade.ticker} {wrong}"
+        if isinstance(fact, f.OrderIntended) and fact.purpose == "exit":
+            trade = self.trades[fact.trade_id]
+            return f"an exit goes beyond its bound, {trade}" if trade.too_far(fact.price, fact.at_ms) else ""
+        if isinstance(fact, f.ExitFired) and fact.kind != "target":
+            trade = self.trades[fact.trade_id]
+            seen = {trade.last, trade.own(trade.stop) if trade.stop is not None else 100}
+            if trade.last and trade.own(fact.trigger) not in seen:
+                return f"an exit starts from a price that nobody told, {trade}"
+        return ""
 
     def bracket(self, ticker: str) -> Bracket | None:
         """The live trade of a market."""

@@ -28,6 +28,10 @@ def fired(scene: Scene) -> PlaceOrder:
     return order
 
 
+def grid_down(price: int) -> int:
+    return price // 100 * 100
+
+
 def codes(scene: Scene) -> list[tuple[str, str]]:
     return [(x.level, x.code) for x in scene.effects if isinstance(x, Notice)]
 
@@ -198,16 +202,77 @@ def test_a_cancel_that_proves_nothing_leaves_the_entry_unknown_with_its_reserve(
     assert [x.client_order_id for x in scene.effects if isinstance(x, ResolveOrder)] == [entry.client_order_id]
 
 
-def test_a_restart_in_the_middle_of_an_exit_goes_on_with_its_ladder() -> None:
+def test_a_restart_in_the_middle_of_an_exit_goes_on_and_the_time_down_does_not_count() -> None:
     scene = Scene()
     first = fired(scene)
     scene.state = load(msgspec.json.encode(scene.state))
-    scene.at(7).do(e.Boot(scene.now, "b2", scene.state.config))
-    scene.sweep(7_900, 8_100)
+    scene.at(600).do(e.Boot(scene.now, "b2", scene.state.config))
+    scene.sweep(7_000, 7_200)
     assert [o.client_order_id for o in scene.sent()] == [first.client_order_id]
     scene.do(e.CreateReplied(scene.now, first.client_order_id, AlreadyExists()))
     [second] = scene.sent()
-    assert (second.client_order_id[-3:], second.price) == (".x2", 4_900), "two steps further: 7 s have passed"
+    assert (second.client_order_id[-3:], second.price) == (".x2", 6_900), "no price has come with the reply"
+    scene.reply(second, 0)
+    scene.at(601).tick(7_000, 7_200)
+    [third] = scene.sent()
+    assert (third.client_order_id[-3:], third.price) == (".x3", 6_000), "the bound begins anew at the price seen"
+    scene.reply(third, 0)
+    scene.at(604).tick(6_500, 7_200)
+    assert [o.price for o in scene.sent()] == [5_000], "and grows as ever while orders are taken"
+
+
+def test_the_time_of_a_pause_does_not_count_for_the_bound() -> None:
+    scene = Scene()
+    scene.reply(fired(scene), 0)
+    scene.at(1).do(e.MarketChange(scene.now, TICKER, "inactive"))
+    scene.at(900).do(e.MarketChange(scene.now, TICKER, "active"))
+    scene.at(901).sweep(known=False)
+    [blind] = scene.sent()
+    assert blind.price == 6_900, "from its trigger, one bound far, while no price may be trusted"
+    scene.reply(blind, 0)
+    scene.at(902).tick(8_500, 8_600)
+    [seeing] = scene.sent()
+    assert seeing.price == 7_500 and scene.trade().exit_kind == "stop"
+    scene.reply(seeing, 0)
+    scene.at(905).tick(8_500, 8_600)
+    assert [o.price for o in scene.sent()] == [6_500]
+
+
+@pytest.mark.parametrize("outcome", [NotSent("no connection"), Rejected("exchange_paused", "", 409)])
+def test_attempts_the_exchange_did_not_take_do_not_widen_the_bound(outcome: NotSent | Rejected) -> None:
+    scene = Scene()
+    order = fired(scene)
+    for second in range(1, 60):
+        scene.do(e.CreateReplied(scene.now, order.client_order_id, outcome))
+        seen = 7_900 - second * 50
+        scene.at(second * 2).tick(seen, 8_100)
+        [order] = scene.sent()
+        assert order.price == grid_down(seen - 1_000)
+
+
+def test_the_time_of_an_exit_without_an_answer_does_not_widen_the_bound() -> None:
+    scene = Scene()
+    order = fired(scene)
+    scene.do(e.CreateReplied(scene.now, order.client_order_id, Unknown("no reply within 2 s")))
+    for second in range(1, 121):
+        scene.at(second).tick(7_900 - second * 10, 8_100)
+        assert [o.client_order_id for o in scene.sent()] == [order.client_order_id]
+    scene.do(e.CreateReplied(scene.now, order.client_order_id, AlreadyExists()))
+    [second_order] = scene.sent()
+    assert second_order.price == 6_900
+    scene.reply(second_order, 0)
+    scene.at(122).tick(6_000, 6_200)
+    assert [o.price for o in scene.sent()] == [5_000]
+
+
+def test_a_target_keeps_its_own_price_after_a_pause() -> None:
+    scene = Scene()
+    scene.held()
+    scene.tick(9_600, 9_700)
+    [order] = scene.sent()
+    scene.do(e.CreateReplied(scene.now, order.client_order_id, NotSent("no connection")))
+    scene.at(1).tick(9_700, 9_800)
+    assert [o.price for o in scene.sent()] == [9_500]
 
 
 def test_an_exit_of_a_found_position_is_sent_before_the_first_entry() -> None:

@@ -3,6 +3,7 @@
 from tests.defects.deliberate import Defect
 
 _RULES = "tests/core/test_stop_rules.py"
+_POLICY = "tests/core/test_exit_policy.py"
 
 # fmt: off
 PLANS = (
@@ -30,6 +31,26 @@ PLANS = (
         "a stop that was moved is not journaled", "P5", "bot/core/exiting.py",
         "        turn.record(PlanChanged(turn.at_ms, trade.id, plan, rule))\n", "        trade.plan = plan\n",
         f"{_RULES}::test_a_stop_that_was_moved_survives_a_restart_and_protects",
+    ),
+    Defect(
+        "the time of a pause widens the bound", "P3", "bot/core/state.py",
+        "            _hold_exits(state, fact.at_ms, fact.ticker)\n", "",
+        f"{_POLICY}::test_the_time_of_a_pause_does_not_count_for_the_bound",
+    ),
+    Defect(
+        "the time a program was down widens the bound", "P3", "bot/core/state.py",
+        "            _hold_exits(state, fact.at_ms, *state.live_trade)\n", "",
+        f"{_POLICY}::test_a_restart_in_the_middle_of_an_exit_goes_on_and_the_time_down_does_not_count",
+    ),
+    Defect(
+        "refused exits widen the bound", "P3", "bot/core/state.py",
+        "            if not fact.taken:\n", "            if False:\n",
+        f"{_POLICY}::test_attempts_the_exchange_did_not_take_do_not_widen_the_bound",
+    ),
+    Defect(
+        "the time of an exit without an answer widens the bound", "P3", "bot/core/exiting.py",
+        "now + RESEND_MS, taken=False))", "now + RESEND_MS))",
+        f"{_POLICY}::test_the_time_of_an_exit_without_an_answer_does_not_widen_the_bound",
     ),
 )
 # fmt: on
