@@ -38,6 +38,11 @@ class Listing:
         self.listed_ns = now_ns
         self._tell(known)
 
+    def confirm(self, market: Market, started_ns: int) -> None:
+        """One market as a reading of its own gave it, unless the stream told its status lately."""
+        if started_ns - self._told_ns.get(market.ticker, 0) >= CACHED_NS:
+            self.markets = self.markets | {market.ticker: self.match_times.joined(market)}
+
     def fees(self, event_ticker: str, fee_type: str | None, multiplier: float | None) -> None:
         """Fees of an event changed; what falls back to those of the series is read by the next discovery."""
         changed = {

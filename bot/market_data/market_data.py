@@ -143,6 +143,15 @@ class MarketData:
         """The facts of a market that discovery may not know (settled, say), and its quote. May raise ReadFailed."""
         return self._reads.market(ticker)
 
+    def confirm_market(self, ticker: str) -> Market | None:
+        """Read one held market by itself: its status counts even when whole discoveries fail. May raise ReadFailed."""
+        started_ns = self._clock_ns()
+        market, quote = self._reads.market(ticker)
+        self._listing.confirm(market, started_ns)
+        self._snapshot = None
+        self._read_quote(quote, started_ns)
+        return self._listing.markets.get(ticker)
+
     def _discover(self) -> None:
         started_ns = self._clock_ns()
         listed = self._reads.open_markets(self._series, self._category)

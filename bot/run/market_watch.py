@@ -43,6 +43,7 @@ class MarketWatch:
         self._notify = notify
         self._watched: tuple[str, ...] = ()
         self._stale: set[str] = set()
+        self._paused_read = ""
         self._fills_ms = now_ms()
 
     def discover(self) -> None:
@@ -60,13 +61,30 @@ class MarketWatch:
         self.follow()
 
     def confirm(self) -> None:
-        """Prices of held markets that nothing confirmed lately; without a stream also our own fills."""
+        """Prices of held markets that nothing confirmed lately, whether a paused one still is; without a stream our
+        fills too."""
         self._market_data.confirm_stale(time.time_ns())
+        self._confirm_paused()
         state = self._state()
         if self._market_data.connected_now or state.cash is None:
             return
         if state.live_trade or any(order.outstanding() for order in state.orders.values()):
             self._read_fills()
+
+    def _confirm_paused(self) -> None:
+        """One market a beat, in turn: where no exit is sent, an `activated` that never came must not keep it so."""
+        state = self._state()
+        paused = sorted(t for t in state.live_trade if state.status.get(t) == "inactive")
+        if not paused:
+            return
+        self._paused_read = next((t for t in paused if t > self._paused_read), paused[0])
+        try:
+            market = self._market_data.confirm_market(self._paused_read)
+        except ReadFailed as failure:
+            log.warning("%s: whether it is still paused could not be read: %s", self._paused_read, failure)
+            return
+        if market is not None:
+            self._handle(MarketChange(now_ms(), market.ticker, market.status, market.result))
 
     def follow(self) -> None:
         """Subscriptions follow positions and candidates."""

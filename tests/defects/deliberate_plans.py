@@ -52,5 +52,10 @@ PLANS = (
         "now + RESEND_MS, taken=False))", "now + RESEND_MS))",
         f"{_POLICY}::test_the_time_of_an_exit_without_an_answer_does_not_widen_the_bound",
     ),
+    Defect(
+        "a market once said to be paused is never asked again", "P4", "bot/run/market_watch.py",
+        "        if not paused:\n", "        if paused:\n",
+        "tests/run/test_market_watch.py::test_whether_a_paused_market_with_a_trade_still_is_paused_is_read_in_turn",
+    ),
 )
 # fmt: on

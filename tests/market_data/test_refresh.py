@@ -131,3 +131,17 @@ def test_starts_of_games_are_in_the_snapshot_and_in_the_markets() -> None:
     world.data.discover()
     snapshot = world.data.snapshot()
     assert snapshot.match_times["E"].start_ms == snapshot.markets["A"].start_ms == known.start_ms
+
+
+def test_one_reading_says_that_a_market_is_no_longer_paused() -> None:
+    world = World()
+    world.reads.listed = {"A": (4000, 4200)}
+    world.data.follow(frozenset({"A"}), ())
+    world.data.discover()
+    world.frame("market_lifecycle_v2", event_type="deactivated", is_deactivated=True)
+    world.reads.failing, world.reads.others = True, {"A": market("A")}
+    world.now += 10 * S
+    assert world.data.confirm_market("A").status == "inactive", "the reading may be older than what the stream told"
+    world.now += 11 * S
+    assert world.data.confirm_market("A").status == "active"
+    assert world.data.snapshot().markets["A"].status == "active"

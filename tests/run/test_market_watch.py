@@ -1,8 +1,9 @@
 """Without a stream our own fills are read by cursor; each is told once or more often, never left out."""
 
+from types import SimpleNamespace
 from typing import Any
 
-from bot.core.events import FillSeen
+from bot.core.events import FillSeen, MarketChange
 from bot.core.state import new_state
 from bot.core.units import Count, Money, Price
 from bot.core.venue import VenueFill
@@ -17,6 +18,22 @@ class Feed:
     connected_now = False
 
     def confirm_stale(self, now_ns: int) -> None: ...
+
+
+class Paused(Feed):
+    """Markets as a reading finds them; the others cannot be read."""
+
+    connected_now = True
+
+    def __init__(self, statuses: dict[str, str]) -> None:
+        self.statuses = statuses
+        self.asked: list[str] = []
+
+    def confirm_market(self, ticker: str) -> Any:
+        self.asked.append(ticker)
+        if ticker not in self.statuses:
+            raise ReadFailed("timeout")
+        return SimpleNamespace(ticker=ticker, status=self.statuses[ticker], result="")
 
 
 class Reads:
@@ -73,3 +90,17 @@ def test_nothing_is_read_with_a_stream_or_before_the_baseline_or_with_nothing_op
     state.cash, state.live_trade = Money(1), {}
     watch.confirm()
     assert reads.asked == []
+
+
+def test_whether_a_paused_market_with_a_trade_still_is_paused_is_read_in_turn() -> None:
+    _, reads, _, state, told = scene()
+    feed = Paused({"A": "inactive", "C": "active"})
+    watch = MarketWatch(feed, reads, None, lambda: state, told.append, told.append)  # type: ignore[arg-type]
+    state.live_trade = dict.fromkeys("ABCD", "trade")
+    state.status = {"A": "inactive", "B": "inactive", "C": "inactive", "D": "active"}
+    for _ in range(4):
+        watch.confirm()
+    assert feed.asked == ["A", "B", "C", "A"]
+    assert [(x.ticker, x.status) for x in told if isinstance(x, MarketChange)] == [
+        ("A", "inactive"), ("C", "active"), ("A", "inactive"),
+    ]  # fmt: skip
