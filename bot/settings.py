@@ -83,7 +83,12 @@ class Settings:
     )
 
     odds_poll_interval: float = setting(
-        300.0, "Odds", "Time between readings of one sport's odds; each costs one credit.", unit="s", low=10, high=86400
+        300.0,
+        "Odds",
+        "Time between readings of one sport's odds; each costs one credit. Odds older than 15 minutes are not used.",
+        unit="s",
+        low=10,
+        high=86400,
     )
 
     host: str = setting("127.0.0.1", "Web page", "Address to listen on. 0.0.0.0 opens the page to the network.")

@@ -15,6 +15,7 @@ from bot.core.venue import Balance, Market, Quote, Settlement, VenueFill, VenueO
 from bot.kalshi import wire
 from bot.kalshi.canary import Canary
 from bot.kalshi.read_budget import ReadBudget
+from bot.kalshi.series import FeeChanges, SeriesList, SeriesReply, WireFeeChange, WireSeries, in_force
 from bot.kalshi.sign import Signer
 
 Kind = Literal["connection", "timeout", "rate_limited", "server", "auth", "not_found", "refused", "body", "cursor_loop"]
@@ -98,7 +99,9 @@ class KalshiReads:
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.mount(self._origin, HTTPAdapter(pool_connections=1, pool_maxsize=10, max_retries=0))
-        self._series: dict[str, wire.WireSeries] = {}
+        self._series: dict[str, WireSeries] = {}
+        self._fee_changes: list[WireFeeChange] = []
+        """Announced ones, the earliest first."""
         self._series_read_ns = -_SERIES_SECONDS * 1_000_000_000
         self._events: dict[str, tuple[wire.WireEvent, int | None]] = {}
 
@@ -198,11 +201,12 @@ class KalshiReads:
             books.update(zip((book.ticker for book in found), levels, strict=True))
         return books
 
-    def series(self, ticker: str) -> wire.WireSeries:
-        """Fee facts of a series, kept until `open_markets` begins anew with them (hourly)."""
+    def series(self, ticker: str) -> WireSeries:
+        """Fee facts of a series, kept until `open_markets` begins anew with them (hourly); announced changes count
+        from their time on."""
         if ticker not in self._series:
-            self._series[ticker] = self._one(f"/series/{quote(ticker, safe='')}", wire.SeriesReply).series
-        return self._series[ticker]
+            self._series[ticker] = self._one(f"/series/{quote(ticker, safe='')}", SeriesReply).series
+        return in_force(self._series[ticker], self._fee_changes, self._clock_ns() / 1e9)
 
     def close(self) -> None:
         self._session.close()
@@ -226,18 +230,24 @@ class KalshiReads:
             return []
 
     def _refresh_series(self, named: bool, category: str) -> None:
-        """Once an hour: forget what is known of series and events, and read the series' list unless a few are named."""
+        """Once an hour: forget what is known of series and events, and read the series' list unless a few are named;
+        also which fees will change, and when."""
         now_ns = self._clock_ns()
         if now_ns - self._series_read_ns < _SERIES_SECONDS * 1_000_000_000:
             return
-        listed: list[wire.WireSeries] = []
+        listed: list[WireSeries] = []
         if not named:
             params = {"category": category or None}
-            read = wire.reader(wire.SeriesList)
+            read = wire.reader(SeriesList)
             listed = self._read("/series", params, read, lambda reply: len(reply.series)).series
         self._series = {series.ticker: series for series in listed}
         self._series_read_ns = now_ns
         self._events.clear()
+        try:
+            changes = self._one("/series/fee_changes", FeeChanges).series_fee_change_arr
+            self._fee_changes = sorted(changes, key=lambda change: change.scheduled_ts)
+        except ReadFailed as failure:
+            self._log(f"changes of fees are not known: {failure}")
 
     def _event(self, event_ticker: str) -> tuple[wire.WireEvent, int | None]:
         if event_ticker not in self._events:

@@ -14,6 +14,7 @@ from bot.core.book import Level
 from bot.core.grid import Band, PriceGrid
 from bot.core.units import ONE, Count, Money, Price, complement, parse_count, parse_money, parse_price
 from bot.core.venue import Market, Quote, Settlement, Side, VenueFill, VenueOrder, VenuePosition
+from bot.kalshi.series import WireSeries
 
 CENT = 10_000
 """Money units (1/1,000,000 dollar) in a cent."""
@@ -190,13 +191,6 @@ class WireMilestone(msgspec.Struct):
     related_event_tickers: list[str] | None = None
 
 
-class WireSeries(msgspec.Struct):
-    ticker: str
-    fee_type: str
-    fee_multiplier: float
-    category: str = ""
-
-
 class EventsPage(msgspec.Struct):
     """Events are read one by one: one that is not understood must not hide the others."""
 
@@ -221,14 +215,6 @@ class MarketReply(msgspec.Struct):
 class MilestonesPage(msgspec.Struct):
     milestones: list[WireMilestone]
     cursor: str | None = None
-
-
-class SeriesReply(msgspec.Struct):
-    series: WireSeries
-
-
-class SeriesList(msgspec.Struct):
-    series: list[WireSeries]
 
 
 def game_starts(milestones: Iterable[WireMilestone]) -> dict[str, int]:

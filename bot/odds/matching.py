@@ -6,7 +6,7 @@ unordered. A link once made is kept by the bookmakers' id, because their startin
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -107,9 +107,15 @@ def match(
     *,
     leagues: Mapping[str, League] = LEAGUES,
     teams: Mapping[tuple[str, str], Team] = TEAMS,
+    turn: Callable[[], None] = lambda: None,
 ) -> Matches:
-    """Match games with bookmaker events and price their markets. Give all markets of each event."""
-    listed = list(odds)
+    """Match games with bookmaker events and price their markets. Give all markets of each event.
+
+    `turn` is called after each game: many games are some work, and others may want to run.
+    """
+    pairs: dict[tuple[str, frozenset[str]], list[OddsEvent]] = {}
+    for event in odds:
+        pairs.setdefault((event.sport_key, frozenset((event.home, event.away))), []).append(event)
     games: dict[str, list[GameMarket]] = {}
     for market in markets:
         games.setdefault(market.event_ticker, []).append(market)
@@ -117,17 +123,19 @@ def match(
     refused: dict[str, str] = {}
     made: dict[str, str] = dict(links or {})
     for ticker, game in games.items():
+        turn()
         league = leagues.get(game[0].series_ticker)
         outcomes = _outcomes(game, league, teams) if league else f"the series {game[0].series_ticker} is not matched"
         if league is None or isinstance(outcomes, str):
             refused[ticker] = str(outcomes)
             continue
-        event = _find(game[0], frozenset(outcomes.values()) - {"Draw"}, league, listed, made.get(ticker))
-        if isinstance(event, str):
-            refused[ticker] = event
+        same = pairs.get((league.sport_key, frozenset(outcomes.values()) - {"Draw"}), [])
+        found = _find(game[0], same, made.get(ticker))
+        if isinstance(found, str):
+            refused[ticker] = found
             continue
-        made[ticker] = event.id
-        fair = consensus(event.books, frozenset({event.home, event.away, *(("Draw",) if league.tie else ())}))
+        made[ticker] = found.id
+        fair = consensus(found.books, frozenset({found.home, found.away, *(("Draw",) if league.tie else ())}))
         if fair is None:
             refused[ticker] = "fewer than three bookmakers quote it"
             continue
@@ -138,9 +146,9 @@ def match(
                 fair.probabilities[name],
                 fair.books,
                 fair.dispersion[name],
-                event.commence_ms,
+                found.commence_ms,
                 fair.updated_ms,
-                event.id,
+                found.id,
                 name,
             )
     return Matches(priced, refused, {ticker: made[ticker] for ticker in games if ticker in made})
@@ -171,11 +179,8 @@ def _fits(title: str, team: Team) -> bool:
     return title in team.kalshi_names or f"{team.odds_name} ".startswith(f"{city} ")
 
 
-def _find(
-    market: GameMarket, pair: frozenset[str], league: League, listed: list[OddsEvent], linked: str | None
-) -> OddsEvent | str:
-    """The one bookmaker event of this pair at this time, or why there is not exactly one."""
-    same = [event for event in listed if event.sport_key == league.sport_key and {event.home, event.away} == pair]
+def _find(market: GameMarket, same: list[OddsEvent], linked: str | None) -> OddsEvent | str:
+    """The one bookmaker event, of those of this pair, at this time, or why there is not exactly one."""
     if linked is not None:
         return next((event for event in same if event.id == linked), "its bookmaker event is no longer listed")
     if market.start_ms is None:

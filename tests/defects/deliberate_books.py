@@ -195,6 +195,16 @@ BOOKS = (
         "tests/market_data/test_market_data.py::test_what_only_rest_can_tell_is_read_at_once_after_a_gap",
     ),
     Defect(
+        "odds of any age are believed", "P9", "bot/run/odds_feed.py",
+        "            if c.updated_ms >= oldest_ms\n", "",
+        "tests/run/test_odds_feed.py::test_odds_that_cannot_be_renewed_are_used_for_fifteen_minutes_and_no_longer",
+    ),
+    Defect(
+        "an announced change of fees counts at once", "P7", "bot/kalshi/series.py",
+        " and change.scheduled_ts.timestamp() <= now_s", "",
+        "tests/kalshi/test_series.py::test_an_announced_change_of_fees_counts_from_its_time_on",
+    ),
+    Defect(
         "a half-open socket is waited for", "C8 C18", "bot/kalshi/stream.py",
         "if now_ns - last_ns > SILENCE_NS:", "if now_ns - last_ns > 10 * SILENCE_NS:",
         "tests/kalshi/test_kalshi_stream.py::test_silence_for_12_seconds_is_a_dead_connection_and_we_asked_before",

@@ -13,6 +13,7 @@ from loopback import Answers, Loopback, read_request, reply
 from bot.core.grid import CENT_GRID
 from bot.kalshi import wire
 from bot.kalshi.rest import KalshiReads, ReadFailed
+from bot.kalshi.series import SeriesReply, WireSeries
 from bot.kalshi.sign import Signer
 
 SIGNER = Signer("key-1", generate_private_key(65537, 2048))
@@ -123,12 +124,6 @@ def test_open_markets_join_event_series_and_milestone():
     assert query["with_nested_markets"] == query["with_milestones"] == ["true"]
 
 
-def test_event_overrides_the_fees_of_its_series():
-    event = EVENT | {"fee_type_override": "flat", "fee_multiplier_override": 0.0}
-    ((market, _),), _ = reading(listing(event), lambda reads: reads.open_markets())
-    assert (market.fee_type, market.fee_multiplier) == ("flat", 0.0)
-
-
 def test_an_early_close_ends_a_market_before_its_expected_expiration():
     event = EVENT | {"markets": [MARKET | {"close_time": "2026-11-22T02:00:00Z"}]}
     ((market, _),), _ = reading(listing(event, ()), lambda reads: reads.open_markets())
@@ -159,25 +154,11 @@ def test_an_empty_side_is_no_price(fields, bid, ask):
     assert (quote.bid_size == 0) == (bid is None)
 
 
-def test_fees_are_read_anew_every_hour():
-    clock, exchange = [10**18], listing()
-
-    def three(reads):
-        multipliers = []
-        for pause_s in (0, 3599, 2):
-            clock[0] += pause_s * 10**9
-            multipliers.append(reads.open_markets()[0][0].fee_multiplier)
-            exchange.paths["/series"] = lambda query: body(series=[SERIES | {"fee_multiplier": 2.0}])
-        return multipliers
-
-    assert reading(exchange, three, clock_ns=lambda: clock[0])[0] == [0.5, 0.5, 2.0]
-
-
 def test_named_series_are_read_one_by_one():
     exchange = listing()
     exchange.paths["/series/KXA"] = lambda query: body(series=SERIES)
     reading(exchange, lambda reads: reads.open_markets(["KXA", "KXB"]))
-    assert [path for path, _ in exchange.targets] == ["/events", "/series/KXA", "/events"]
+    assert [path for path, _ in exchange.targets] == ["/series/fee_changes", "/events", "/series/KXA", "/events"]
     assert [query["series_ticker"] for path, query in exchange.targets if path == "/events"] == [["KXA"], ["KXB"]]
 
 
@@ -404,7 +385,7 @@ def test_an_order_with_a_status_of_the_future_fails_the_read():
 
 
 def test_recorded_events_and_markets_convert(recorded):
-    series = wire.WireSeries("S", "quadratic", 1.0)
+    series = WireSeries("S", "quadratic", 1.0)
     count = 0
     for name in ("events_sports_nested", "events_nfl_preseason"):
         data = json.loads(unpacked(recorded(f"kalshi_rest_202608/{name}.json.gz")))
@@ -422,7 +403,7 @@ def test_recorded_events_and_markets_convert(recorded):
 def test_recorded_market_objects_convert(recorded):
     lines = unpacked(recorded("kalshi_rest_markets_202607/markets.jsonl.gz")).splitlines()
     event = wire.WireEvent("E", "S")
-    series = wire.WireSeries("S", "quadratic", 1.0)
+    series = WireSeries("S", "quadratic", 1.0)
     for line in lines:
         found = wire.reader(wire.WireMarket)(line)
         assert wire.market(found, event, series, None).grid.valid(5000)
@@ -443,4 +424,4 @@ def test_recorded_account_objects_convert(recorded):
     page = wire.reader(wire.WireBooks)(json.dumps({"orderbooks": books}).encode())
     assert wire.book_levels(page.orderbooks[0]) == ([], [(1880, 36900)])
     for payload in json.loads(unpacked(recorded("kalshi_rest_202608/series_fee_fields.json.gz")))["payloads"].values():
-        assert wire.reader(wire.SeriesReply)(json.dumps(payload).encode()).series.fee_multiplier >= 0
+        assert wire.reader(SeriesReply)(json.dumps(payload).encode()).series.fee_multiplier >= 0
