@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core import commands, orders, trades
+from bot.run import lease
 from bot.sim.faults import KINDS
 
-TABLES: dict[str, Any] = {"order": orders, "trade": trades, "command": commands}
+TABLES: dict[str, Any] = {"order": orders, "trade": trades, "command": commands, "lease": lease}
 
 JUDGED_FROM = 200
 """Seeds: fewer cannot be expected to meet everything."""

@@ -13,7 +13,8 @@ class File:
         self.last_seq = 0
         self.records: list[tuple[int, bytes]] = []
         self.snapshot: Snapshot | None = None
-        self.full = False
+        self.lock: object | None = None
+        """Who holds the lease."""
 
     def wipe(self) -> None:
         """An ephemeral disk after a restart."""
@@ -41,8 +42,6 @@ class SimDisk:
     def commit(self, batch: Sequence[Record | Snapshot]) -> None:
         if self.epoch != self.file.epoch:
             raise JournalError(f"epoch {self.file.epoch} has taken over from {self.epoch}")
-        if self.file.full:
-            raise JournalError("the disk is full")
         for item in batch:
             if isinstance(item, Snapshot):
                 self.file.snapshot = item

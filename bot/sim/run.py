@@ -16,9 +16,10 @@ from bot.sim.exchange import Exchange
 from bot.sim.faults import Fault, Faults, draw_plan
 from bot.sim.model import Violation, require
 from bot.sim.network import Network
+from bot.sim.process import Process
 from bot.sim.program import SETTINGS, Program
 from bot.sim.world import World
-from bot.store.journal import Journal
+from bot.store.journal import Journal, JournalError
 
 START_MS = 1_795_000_000_000
 CASH = 5_000_000_000
@@ -59,8 +60,10 @@ class Run:
         self.moved: list[tuple[int, int]] = []
         self.boots = 0
         self._wipe = False
-        self._standby = False
-        self.zombies: list[Program] = []
+        self.processes: list[Process] = []
+        """The one that trades, and one that stands by during a deploy."""
+        self.zombies: list[Process] = []
+        """Those that trade on although their lease was taken from them."""
 
     def play(self) -> None:
         """The whole run. Raises Violation."""
@@ -76,26 +79,37 @@ class Run:
         self._judge()
 
     def _start(self) -> None:
-        if self.program is not None:
-            return
+        """The supervisor starts the program, unless a process is there already."""
+        if not self.processes:
+            self._spawn()
+
+    def _spawn(self) -> None:
+        process = Process(self.clock, self.file, self._lead)
+        self.processes.append(process)
+
+    def _lead(self, process: Process) -> Program:
+        if self.network.during("disk_full"):
+            raise JournalError("no new epoch: the disk is full")
         self.boots += 1
         self.program = Program(
-            self.clock, self.network, self.faults, self.file, self.auditor, f"{self.seed}b{self.boots}", self._died
-        )
+            self.clock, self.network, self.faults, self.file, self.auditor, f"{self.seed}b{self.boots}",
+            lambda program: self._died(process, program),
+        )  # fmt: skip
+        return self.program
 
-    def _died(self, program: Program) -> None:
+    def _died(self, process: Process, program: Program) -> None:
         self.auditor.died(program.boot, "stopped" if program.stopping else "killed")
-        if program in self.zombies:
-            self.zombies.remove(program)
+        process.lease.release()
+        if process in self.zombies:
+            self.zombies.remove(process)
             return
+        self.processes.remove(process)
         self.program = None
         if self._wipe:
             self._wipe = False
             self.file.wipe()
             self.auditor.wiped()
-        wait = 500 if self._standby else self.rng.randrange(300, 9_000)
-        self._standby = False
-        self.clock.after(wait, self._start)
+        self.clock.after(self.rng.randrange(300, 9_000), self._start)
 
     # what the plan brings
 
@@ -135,17 +149,17 @@ class Run:
         program = self.program
         if fault.kind == "stop":
             program.stop()
-        elif fault.kind == "second":  # a deploy: another instance stands by and takes over at once
-            self._standby = True
-            if fault.ms % 2:
-                program.stop()
-            else:
-                program.kill()
+        elif fault.kind == "second":  # a deploy: another instance stands by until this one is ended
+            if len(self.processes) == 1:
+                self._spawn()
+            self.clock.after(fault.ms, program.stop if fault.ms % 2 else program.kill)
         elif fault.kind == "lease_stolen":  # somebody removed the lock file: another instance starts beside this one
             self.auditor.trace(f"lease stolen from {program.boot}")
-            self.zombies.append(program)
-            self.program = None
-            self._start()
+            self.file.lock, self.program = None, None
+            zombie = next(p for p in self.processes if p.program is program)
+            self.processes.remove(zombie)
+            self.zombies.append(zombie)
+            self._spawn()
             self.clock.after(fault.ms, program.kill)
         else:
             self._wipe = fault.kind == "wipe"
@@ -184,7 +198,7 @@ class Run:
         draw = rng.randrange(100)
         live = sorted(program.state.live_trade)
         resting = [o.client_order_id for o in program.state.orders.values() if o.purpose == "entry" and o.live()]
-        if program.state.mode != "RUNNING" and draw < 70:
+        if program.state.mode != "RUNNING" and draw < 55:
             program.command("rearm" if program.state.mode == "HALTED" else "start", {})
         elif draw < 10 or program.state.mode != "RUNNING":
             program.command(VERBS[rng.randrange(len(VERBS))], {})
@@ -203,10 +217,16 @@ class Run:
         self.world.calm = True
         self.network.until.clear()
         for zombie in list(self.zombies):
-            zombie.kill()
+            if zombie.program is not None:
+                zombie.program.kill()
         self._start()
-        if self.program is not None:
-            self.program.command("rearm" if self.program.state.mode == "HALTED" else "stop", {})
+        self._wind_up()
+
+    def _wind_up(self) -> None:
+        if self.program is None:
+            return self.clock.after(100, self._wind_up)
+        self.program.command("rearm" if self.program.state.mode == "HALTED" else "stop", {})
+        return None
 
     def _judge(self) -> None:
         assert self.program is not None, "a program runs at the end"

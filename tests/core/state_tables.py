@@ -1,4 +1,4 @@
-"""Draws the life cycles of bot/core from their tables into docs/state-tables.md: `python -m tests.core.state_tables`.
+"""Draws the life cycles from their tables into docs/state-tables.md: `python -m tests.core.state_tables`.
 
 What each mode and each word of the operator does is not copied from a text: it is observed on a core that is run here.
 """
@@ -17,6 +17,7 @@ from bot.core import events as e
 from bot.core.effects import CancelOrder, PlaceOrder
 from bot.core.facts import TradingMode
 from bot.core.state import dump, load
+from bot.run import lease
 
 PAGE = Path(__file__).parents[2] / "docs" / "state-tables.md"
 ELSEWHERE = "KXNBAGAME-26NOV21LALNYK-LAL"
@@ -29,9 +30,9 @@ def page() -> str:
         "\n\n".join(
             [
                 "# State tables",
-                "Generated from the tables in `bot/core` by `python -m tests.core.state_tables`; a test fails when "
-                "they differ. An event that is not in its table is refused: the state stays as it is, and an alarm "
-                "says so.",
+                "Generated from the tables in `bot/core` and `bot/run/lease.py` by `python -m tests.core.state_tables`; "
+                "a test fails when they differ. An event that is not in its table is refused: the state stays as it is, "
+                "and an alarm says so.",
                 "## Order",
                 "`sent`: its bytes are leaving. `lost`: its outcome is not known. `absent`: proven never to have been "
                 "applied. A fill after the end is booked all the same; the state does not become live again.",
@@ -47,6 +48,11 @@ def page() -> str:
                 _observed("Mode", [(mode, _in_mode(mode)) for mode in MODES]),
                 "STANDBY belongs to a process without the lease: no core runs there. It shows the page and waits.",
                 _observed("Word", [(verb, _on_word(verb)) for verb in VERBS]),
+                "## Lease",
+                "Who may run the bot with one DATA_DIR. A holder that dies releases it, however it dies; a takeover "
+                "that fails releases it too. Who wrongly believes to hold it (somebody removed the lock file) can record "
+                "nothing any more, so it sends no entry: the journal belongs to the last who opened it.",
+                *_cycle(lease.TRANSITIONS, "standby", set()),
             ]
         )
         + "\n"

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from bot.run.lease import FileLease
+from bot.run.lease import TRANSITIONS, FileLease, LeaseState
 
 HOLD = """
 import sys, time
@@ -21,6 +21,14 @@ def test_only_one_holds_the_lease_and_the_others_learn_who(tmp_path):
     assert first.acquire() and first.acquire() and first.held
     assert not second.acquire() and not second.held
     assert second.holder() == "web.1 pid 1"
+
+
+def test_a_lease_moves_as_its_table_says(tmp_path):
+    first, second = FileLease(tmp_path, "a"), FileLease(tmp_path, "b")
+    assert first.acquire() and first.state is TRANSITIONS[LeaseState.STANDBY, "taken"]
+    assert not second.acquire() and second.state is TRANSITIONS[LeaseState.STANDBY, "refused"]
+    first.release()
+    assert first.state is TRANSITIONS[LeaseState.HELD, "released"] and second.acquire()
 
 
 def test_a_released_lease_goes_to_the_next(tmp_path):
