@@ -2,8 +2,8 @@
 
 A browser gets a snapshot, then keyed changes. Frame ids are `<boot>-<seq>` and ascend. The frames of the last while are
 kept once, for all; each browser only remembers how far it is. One that is behind gets the newest frame of each key, one
-that is so far behind that frames are missing gets a new snapshot. Nothing here yields while it publishes, so under
-gevent a page and its number always belong together.
+that is so far behind that frames are missing gets a new snapshot. A page with many changes is published in turns, so
+that nobody waits for it; between two turns the page that is kept is the one its number says.
 """
 
 import time
@@ -12,14 +12,21 @@ from collections.abc import Callable, Hashable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
+import gevent
 import msgspec
 from gevent.event import Event
 
 from web.desk import Page
-from web.diff import diff
+from web.diff import Change, diff
 
 HELLO = b": tickstop\nretry:2000\n\n"
 HEARTBEAT_S = 15.0
+
+_AT_ONCE = 100
+"""Changes published before the others have their turn: about half a millisecond."""
+
+_A_MOMENT = 1e-6
+"""Not 0: after sleep(0) gevent looks at sockets and timers only every 50th time."""
 
 
 class StreamsFull(Exception):
@@ -68,10 +75,15 @@ class Stream:
         return len(self._clients)
 
     def publish_page(self, page: Page) -> None:
-        """Send what changed since the page before."""
-        before, self._page = self._page, page
-        for change in diff(before, page) if before is not None else ():
-            self._keep("delta", change, (change["coll"], change["key"]))
+        """Send what changed since the page before. One caller at a time; others run meanwhile when much changed."""
+        changes = diff(self._page, page) if self._page is not None else []
+        while len(changes) > _AT_ONCE:
+            some, changes = changes[:_AT_ONCE], changes[_AT_ONCE:]
+            self._page = _changed(self._page or {}, some)
+            self._keep_all(some)
+            gevent.sleep(_A_MOMENT)
+        self._page = page
+        self._keep_all(changes)
         self._wake()
 
     def publish(self, event: str, data: Any) -> None:
@@ -119,6 +131,10 @@ class Stream:
             self._batch = (self._seq - missing, self._seq, b"".join(frame.data for frame in newest.values()))
         return self._seq, self._batch[2]
 
+    def _keep_all(self, changes: list[Change]) -> None:
+        for change in changes:
+            self._keep("delta", change, (change["coll"], change["key"]))
+
     def _keep(self, event: str, data: Any, key: Hashable) -> None:
         self._seq += 1
         self._kept.append(Frame(self._seq, key, encode(event, msgspec.json.encode(data), self._id(self._seq))))
@@ -129,6 +145,19 @@ class Stream:
 
     def _id(self, seq: int) -> str:
         return f"{self.boot}-{seq}"
+
+
+def _changed(page: Page, changes: list[Change]) -> Page:
+    """A copy of the page with these changes; the rows themselves are shared."""
+    after = dict(page)
+    for coll in {change["coll"] for change in changes}:
+        after[coll] = dict(page.get(coll, {}))
+    for change in changes:
+        if change["op"] == "upsert":
+            after[change["coll"]][change["key"]] = change["v"]
+        else:
+            after[change["coll"]].pop(change["key"], None)
+    return after
 
 
 class Client:

@@ -1,11 +1,13 @@
 """Files of recorded market data, read into frames: what changed in which book, when.
 
 Two kinds: WebSocket captures (one {"recv_ns" | "recv_ms", "frame"} or {"recv_ns", "meta"} per line) and tables of
-top-of-book quotes; both plain or gzipped. Levels are in YES terms with absolute sizes.
+top-of-book quotes; both plain or gzipped. Levels are in YES terms with absolute sizes. A capture that was torn off by
+the end of its program is read up to the tear.
 """
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -63,7 +65,7 @@ def load(path: Path) -> Recording:
         with _open(path) as lines:
             first = lines.readline()
             if first.startswith("{"):
-                return _capture(_chain(first, lines))
+                return _capture(_whole(_chain(first, lines)))
             if "ticker" in first and "yes_bid" in first:
                 return _quotes(csv.DictReader(_chain(first, lines)), _beside(path))
     except (OSError, UnicodeDecodeError, EOFError) as error:
@@ -76,10 +78,14 @@ class _Books:
 
     def __init__(self) -> None:
         self.sizes: dict[str, dict[tuple[Side, int], int]] = {}
+        self.yes_priced = False
+        """Whether NO levels came in YES prices (kalshi-api.md 6.5, `use_yes_price`)."""
 
     def snapshot(self, ticker: str, message: dict[str, Any]) -> list[Change]:
         new: dict[tuple[Side, int], int] = {
-            _level(side, p): parse_count(c) for side in ("yes", "no") for p, c in message.get(f"{side}_dollars_fp", [])
+            self._level(side, p): parse_count(c)
+            for side in ("yes", "no")
+            for p, c in message.get(f"{side}_dollars_fp", [])
         }
         old = self.sizes.get(ticker, {})
         self.sizes[ticker] = new
@@ -88,13 +94,19 @@ class _Books:
 
     def delta(self, ticker: str, message: dict[str, Any]) -> list[Change]:
         book = self.sizes.setdefault(ticker, {})
-        level = _level(message["side"], message["price_dollars"])
+        level = self._level(message["side"], message["price_dollars"])
         size = max(0, book.get(level, 0) + parse_count(message["delta_fp"]))
         if size:
             book[level] = size
         else:
             book.pop(level, None)
         return [Change(ticker, *level, size)]
+
+    def _level(self, side: str, price: str) -> tuple[Side, int]:
+        """A recorded level in YES terms: a NO bid is a YES ask at the complement."""
+        if side == "yes":
+            return "bid", parse_price(price)
+        return "ask", parse_price(price) if self.yes_priced else complement(parse_price(price))
 
 
 def _capture(lines: Iterator[str]) -> Recording:
@@ -107,6 +119,7 @@ def _capture(lines: Iterator[str]) -> Recording:
         record = msgspec.json.decode(line)
         if meta := record.get("meta"):
             connection = meta.get("conn", connection)
+            books.yes_priced = meta.get("use_yes_price", books.yes_priced)
             if meta.get("event") == "watch_market":
                 ended = next(reversed(markets), None)
                 new = Recorded(close_ms=_ms(meta["close_time"]), strike=meta.get("strike"))
@@ -191,17 +204,20 @@ def _beside(path: Path) -> dict[str, dict[str, str]]:
     return {}
 
 
-def _level(side: str, price: str) -> tuple[Side, int]:
-    """A recorded level in YES terms: a NO bid is a YES ask at the complement."""
-    return ("bid", parse_price(price)) if side == "yes" else ("ask", complement(parse_price(price)))
-
-
 def _ms(text: str) -> int:
     return round(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)
 
 
 def _open(path: Path) -> IO[str]:
     return gzip.open(path, "rt") if path.suffix == ".gz" else open(path)
+
+
+def _whole(lines: Iterator[str]) -> Iterator[str]:
+    """The complete lines, as far as they can be read."""
+    try:
+        yield from (line for line in lines if line.endswith("\n"))
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return
 
 
 def _chain(first: str, rest: IO[str]) -> Iterator[str]:

@@ -38,7 +38,9 @@ class Taped:
 def lines(folder: Path) -> list[dict[str, object]]:
     found = []
     for path in sorted(folder.glob(f"*{ENDING}")):
-        found += [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+        head, *rest = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+        assert head["meta"]["use_yes_price"] is True
+        found += rest
     return found
 
 
@@ -69,6 +71,25 @@ def test_a_recording_is_what_the_paper_exchange_replays(tmp_path: Path) -> None:
     recording = load(path)
     assert recording.gaps == 0 and len(recording.frames) == 4
     assert recording.frames[-1].changes[0].size == 1_100
+    assert ("ask", 5_800) in {(change.side, change.price) for change in recording.frames[0].changes}
+
+
+def test_a_file_that_is_torn_off_is_replayed_up_to_the_tear(tmp_path: Path) -> None:
+    tape = Taped(tmp_path)
+    tape.recorder.keep(frozenset({"KXA-1-B"}))
+    tape.snapshot("KXA-1-B")
+    tape.recorder.write()
+    [path] = tmp_path.iterdir()
+    whole = path.stat().st_size
+    for _ in range(50):
+        tape.delta("KXA-1-B")
+    tape.recorder.write()
+    written = path.read_bytes()
+    for end in (whole, whole + 5, (whole + len(written)) // 2, len(written) - 1):
+        path.write_bytes(written[:end])
+        assert 1 <= len(load(path).frames) <= 51
+    path.write_bytes(written)
+    assert len(load(path).frames) == 51
 
 
 def test_a_full_file_ends_and_the_next_one_begins_with_the_books(tmp_path: Path) -> None:
@@ -80,10 +101,13 @@ def test_a_full_file_ends_and_the_next_one_begins_with_the_books(tmp_path: Path)
     tape.now += S
     tape.recorder.write()
     assert tape.recorder.without_book() == {"H"}
-    tape.delta("H")
-    tape.snapshot("H")
+    kept = [tape.delta("H"), tape.hear("trade", "H"), tape.snapshot("H"), tape.delta("H")]
     tape.recorder.write()
-    assert [len(gzip.decompress(path.read_bytes()).splitlines()) for path in sorted(tmp_path.iterdir())] == [1, 1]
+    old, new = sorted(tmp_path.iterdir())
+    counts = [len(gzip.decompress(path.read_bytes()).splitlines()) for path in (old, new)]
+    assert counts == [1 + 3, 1 + 2], "nothing is lost: the old file goes on until the new one has the book"
+    assert [line["frame"] for line in lines(tmp_path)][1:] == [json.loads(payload) for payload in kept]
+    assert load(new).frames[-1].changes[0].size == 600
 
 
 def test_the_folder_stays_within_its_size_and_age(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 
+import gevent
 import pytest
 from flask_sse import Message
 from standin import StandInDesk, ticker
@@ -74,6 +75,28 @@ def test_changes_follow_with_ascending_ids_and_fold_to_the_page(desk):
         page = fold(page, found)
     assert page == desk.page()
     assert seen == list(range(len(seen)))
+
+
+def test_a_page_with_many_changes_lets_others_run_and_each_number_has_its_page(desk):
+    rows = [{f"M{n}": {"bid": beat} for n in range(1_000)} for beat in range(2)]
+    del rows[1]["M7"]
+    stream, pages = make(desk), []
+    stream.publish_page({"markets": rows[0], "money": {"cash": "1"}})
+
+    def look():
+        for _ in range(5):
+            frame_id, page = stream.snapshot()
+            pages.append((number(frame_id), json.loads(page)["markets"]))
+            gevent.sleep(0)
+
+    looking = gevent.spawn(look)
+    stream.publish_page({"markets": rows[1], "money": {"cash": "2"}})
+    looking.join()
+    between = [(seq, page) for seq, page in pages if 0 < seq < 1_001]
+    assert between, "nobody else had a turn"
+    for seq, page in between:
+        assert "M7" not in page and sum(row["bid"] == 1 for row in page.values()) == seq - 1
+    assert stream.snapshot()[0] == "boot-1001" and json.loads(stream.snapshot()[1])["markets"] == rows[1]
 
 
 def test_a_removed_position_is_removed(desk):
