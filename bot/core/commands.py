@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bot.core import config, exiting, replies
+from bot.core import breakers, config, exiting, replies
 from bot.core.config import Param
 from bot.core.effects import CancelOrder
 from bot.core.events import Command
@@ -56,7 +56,10 @@ def command(turn: Turn, event: Command, strategy_params: tuple[Param, ...]) -> N
     if after is None:
         hint = "re-arm first" if state.mode == "HALTED" else "not possible now"
         return turn.refuse("not_in_this_state", f"{verb}: {hint}, the state is {state.mode} ({state.mode_reason})")
-    if after != state.mode:
+    refusal = breakers.start(turn, event.quotes) if verb == "start" else ""
+    if refusal:
+        return turn.refuse("limit_reached", refusal)
+    if after != state.mode or (state.mode_until_ms and after == "PAUSED"):
         turn.record(ModeChanged(turn.at_ms, after, f"{verb} by {event.actor}", event.actor))
     turn.note("warning" if verb == "kill" else "info", verb, f"{SAYS[verb]} ({event.actor})")
     if verb in ("stop", "kill", "flatten"):

@@ -1,6 +1,6 @@
 """Decides entries: the gates in order, then risk, then the bracket with its entry order."""
 
-from bot.core import risk
+from bot.core import breakers, risk
 from bot.core.effects import PlaceOrder
 from bot.core.events import Propose
 from bot.core.facts import OrderIntended, TradeOpened
@@ -13,6 +13,7 @@ RECONCILE_GRACE_MS = 5_000
 
 def propose(turn: Turn, event: Propose, reconcile_interval_ms: int) -> None:
     """Open a bracket for the proposal, or refuse it with a reason code."""
+    breakers.judge(turn)
     refusal = _gate(turn, event, reconcile_interval_ms)
     if refusal:
         return turn.refuse(*refusal)

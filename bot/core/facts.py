@@ -25,6 +25,16 @@ class ModeChanged(msgspec.Struct, frozen=True, tag=True):
     mode: TradingMode
     reason: str
     actor: str
+    until_ms: int = 0
+    """When it ends by itself; 0: not before somebody says so."""
+
+
+class Marked(msgspec.Struct, frozen=True, tag=True):
+    """The peak of the result so far, realised and unrealised, and what it was when the UTC day of `at_ms` began."""
+
+    at_ms: int
+    peak: Money
+    day_open: Money
 
 
 class ConfigChanged(msgspec.Struct, frozen=True, tag=True):
@@ -216,6 +226,7 @@ class Forgotten(msgspec.Struct, frozen=True, tag=True):
 Fact = (
     Booted
     | ModeChanged
+    | Marked
     | ConfigChanged
     | TradeOpened
     | OrderIntended

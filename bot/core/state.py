@@ -39,6 +39,8 @@ class TradingState(msgspec.Struct):
     mode_reason: str
     mode_actor: str
     mode_since_ms: int
+    mode_until_ms: int = 0
+    """When the mode ends by itself; 0: not before somebody says so."""
     schema: int = SCHEMA
     facts: int = 0
     boot: str = ""
@@ -50,6 +52,14 @@ class TradingState(msgspec.Struct):
     fees: Money = Money(0)
     day: int = 0
     day_realized: Money = Money(0)
+    peak: Money = Money(0)
+    marked_day: int = 0
+    day_open: Money = Money(0)
+    """The result when `marked_day` began, and its peak so far: realised and unrealised, without what was paid in."""
+    loss_streak: int = 0
+    rejects: int = 0
+    errors: list[int] = []
+    """Losing trades and refused entries in a row; when orders became unknown. A change of mode begins them anew."""
     reconciled_ms: int = 0
     read_ms: int = 0
     shards: dict[str, Money] = {}
@@ -176,7 +186,10 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             _hold_exits(state, fact.at_ms, fact.ticker)
         case f.ModeChanged():
             state.mode, state.mode_reason = fact.mode, fact.reason
-            state.mode_actor, state.mode_since_ms = fact.actor, fact.at_ms
+            state.mode_actor, state.mode_since_ms, state.mode_until_ms = fact.actor, fact.at_ms, fact.until_ms
+            state.loss_streak, state.rejects, state.errors = 0, 0, []
+        case f.Marked():
+            state.peak, state.day_open, state.marked_day = fact.peak, fact.day_open, fact.at_ms // 86_400_000
         case f.ConfigChanged():
             state.config = fact.config
         case f.Suspected():
@@ -265,6 +278,7 @@ def _realize(state: TradingState, at_ms: int, amount: int) -> None:
 
 def _move_order(state: TradingState, fact: f.OrderMoved) -> None:
     order = state.orders[fact.client_order_id]
+    _count_trouble(state, order, fact)
     order.state = orders.TRANSITIONS[order.state, fact.event]
     order.filled = Count(max(order.filled, fact.filled))
     order.changed_ms = fact.at_ms
@@ -275,6 +289,17 @@ def _move_order(state: TradingState, fact: f.OrderMoved) -> None:
     if fact.order_id and not order.order_id:
         order.order_id = fact.order_id
         state.order_ids[fact.order_id] = order.client_order_id
+
+
+def _count_trouble(state: TradingState, order: Order, fact: f.OrderMoved) -> None:
+    """Entries that were sent and refused in a row, and when an order became unknown, for the breakers."""
+    if fact.event == "lost" and order.state is not orders.OrderState.UNKNOWN:
+        since = fact.at_ms - state.config.risk["error_window"] * 1000
+        state.errors = [*(at for at in state.errors if at > since), fact.at_ms]
+    if order.purpose == "entry" and fact.event == "rejected" and order.state is orders.OrderState.SENDING:
+        state.rejects += 1
+    elif order.purpose == "entry" and fact.event in ("rested", "part_filled", "filled", "cancelled"):
+        state.rejects = 0
 
 
 def _open_trade(state: TradingState, fact: f.TradeOpened) -> None:
@@ -300,6 +325,8 @@ def _move_trade(state: TradingState, fact: f.TradeMoved) -> None:
         trade.closed_ms = 0
     else:
         trade.closed_ms = fact.at_ms
+        if fact.event == "flat" and trade.exit_kind != "external" and trade.pnl():
+            state.loss_streak = state.loss_streak + 1 if trade.pnl() < 0 else 0
         if state.live_trade.get(trade.ticker) == trade.id:
             del state.live_trade[trade.ticker]
             for other in sorted(state.trades.values(), key=lambda t: (t.opened_ms, t.id)):

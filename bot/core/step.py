@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bot.core import accounting, commands, entering, events, exiting, replies
+from bot.core import accounting, breakers, commands, entering, events, exiting, replies
 from bot.core.config import Config, Param
 from bot.core.effects import ResolveOrder
 from bot.core.facts import Booted, ConfigChanged, ModeChanged
@@ -43,6 +43,7 @@ def _decide(turn: Turn, event: events.Event, rules: Rules) -> None:
             exiting.tick(turn, event)
         case events.Sweep():
             exiting.sweep(turn, event)
+            breakers.judge(turn, event.quotes)
         case events.FillSeen():
             replies.fill_seen(turn, event)
         case events.OrderSeen():

@@ -90,7 +90,10 @@ class Desk:
                 "baseline": format_money(bot.state.baseline),
             }
         if name == "risk":
-            return {"limits": page.limits(bot), "money": page.money(bot, bot.market_data.snapshot().quotes)}
+            state = bot.state
+            mode = {"state": state.mode, "reason": state.mode_reason, "since_ms": state.mode_since_ms}
+            mode["until_ms"] = state.mode_until_ms or None
+            return {**mode, "limits": page.limits(bot), "money": page.money(bot, bot.market_data.snapshot().quotes)}
         return config.shown(bot.state.config, bot.strategy.params)
 
     def command(self, verb: str, args: dict[str, Any], actor: str, request_id: str) -> Dict:
@@ -169,6 +172,7 @@ class Desk:
             "state": "STANDBY",
             "reason": self.standby_reason,
             "since_ms": self._since_ms,
+            "until_ms": None,
             "entries": False,
             "exits": False,
             "server_ms": now_ms(),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bot.core import risk
+from bot.core import breakers, risk
 from bot.core.config import SHOW
 from bot.core.orders import Order
 from bot.core.positions import mark_value
@@ -67,6 +67,7 @@ def status(bot: Bot) -> Dict:
         "state": state.mode,
         "reason": state.mode_reason,
         "since_ms": state.mode_since_ms,
+        "until_ms": state.mode_until_ms or None,
         "entries": state.mode == "RUNNING" and not state.findings.get("cash:account"),
         "exits": True,
         "server_ms": now_ms(),
@@ -136,7 +137,9 @@ def money(bot: Bot, quotes: Mapping[str, Quote]) -> Dict:
 def limits(bot: Bot) -> Dict:
     """Every limit with its use, by what uses it most; `headroom` below nothing refuses every entry."""
     rows: Dict = {}
-    for use in risk.uses(bot.state, now_ms()):
+    quotes = bot.market_data.snapshot().quotes
+    breaking = breakers.uses(bot.state, now_ms(), quotes)
+    for use in [*risk.uses(bot.state, now_ms()), *breaking]:  # the loss of the day as the breaker counts it
         row = {"kind": use.kind, **{k: SHOW[use.kind](v) for k, v in _standing(use).items()}, "by": use.by}
         rows[f"{use.name} {use.by}" if use.name == "insufficient_shard_cash" else use.name] = row
     return rows

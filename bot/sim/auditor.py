@@ -16,6 +16,7 @@ from bot.sim.clock import Clock
 from bot.sim.disk import File
 from bot.sim.exchange import Exchange
 from bot.sim.ledger import Ledger
+from bot.sim.limits import Limits
 from bot.sim.model import Books, Violation, require
 from bot.sim.stops import StopWatch
 from bot.store.journal import Record, Snapshot
@@ -44,6 +45,7 @@ class Auditor:
         self.exchange = exchange
         self.file = file
         self.books = Books()
+        self.limits = Limits()
         self.counts: Counter[str] = Counter()
         self.ledger = Ledger(clock, exchange, self.books)
         self.stops = StopWatch(clock, exchange, self.books, self.counts)
@@ -82,9 +84,11 @@ class Auditor:
         self.trace(f"boot {boot} from record {last_seq}")
         require(last_seq == len(self._durable), f"restored {last_seq} records, {len(self._durable)} were synced")
         self.books.begin()
+        self.limits = Limits()
         self.ledger.begin()
         self.stops.begin(boot)
         for fact in self._durable:
+            self.limits.apply(fact, self.books)
             self.books.apply(fact)
         self._seq = last_seq
         self._written = {}
@@ -152,6 +156,7 @@ class Auditor:
             self._written[self._seq] = fact
             self.trace(f"  {self._seq} {fact}")
             self._before(fact)
+            self.limits.apply(fact, self.books)
             self.books.apply(fact)
             if isinstance(fact, f.OrderMoved):
                 self._ended(fact)
@@ -188,6 +193,9 @@ class Auditor:
             room = (held if fact.side == "ask" else -held) - told
             name = f"exit {fact.client_order_id} of {fact.count}"
             require(fact.count <= room, f"{name} is larger than the position {held}")
+        if isinstance(fact, f.OrderIntended) and fact.purpose == "entry":
+            broken = self.limits.broken(fact, self.books)
+            require(not broken, f"entry {fact.client_order_id} is decided {broken}")
         if isinstance(fact, f.ExitFired):
             self.counts[f"fired {fact.kind}" if not fact.again else "bounds begun anew"] += 1
         if isinstance(fact, f.PlanChanged):

@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from bot.core import commands, orders, trades
+from bot.core import breakers, commands, orders, trades
 from bot.run import lease
 from bot.sim.faults import KINDS
 
-TABLES: dict[str, Any] = {"order": orders, "trade": trades, "command": commands, "lease": lease}
+TABLES: dict[str, Any] = {
+    "order": orders, "trade": trades, "command": commands, "breaker": breakers, "lease": lease,
+}  # fmt: skip
 
 JUDGED_FROM = 200
 """Seeds: fewer cannot be expected to meet everything."""

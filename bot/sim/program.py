@@ -49,8 +49,9 @@ STALE_MS = 60_000
 UNCONNECTED_MS = 10_000
 LIMITS = {
     "cooldown": 3, "max_order_cost": 60_000_000, "max_market_exposure": 100_000_000, "max_event_exposure": 100_000_000,
-    "max_series_exposure": 600_000_000,
-    "max_total_exposure": 600_000_000, "max_entry_rate": 1_000, "max_daily_loss": 5_000_000_000,
+    "max_series_exposure": 600_000_000, "max_total_exposure": 600_000_000, "max_entry_rate": 1_000,
+    "max_daily_loss": 5_000_000_000, "max_drawdown": 60_000_000, "max_loss_streak": 6, "max_rejects": 3,
+    "max_errors": 5, "error_window": 30, "breaker_pause": 5,
 }  # fmt: skip
 SETTINGS = Config(1, "default", {**defaults(RISK), **LIMITS}, {})
 

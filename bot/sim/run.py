@@ -2,7 +2,7 @@
 
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 
 import msgspec
@@ -27,6 +27,18 @@ LEAST_STEPS = 50
 """Of a virtual minute: a run with fewer counts as failed."""
 
 VERBS = ("start", "pause", "stop", "kill", "rearm", "flatten")
+RISK: tuple[Mapping[str, object], ...] = (
+    *({"cooldown": seconds} for seconds in range(1, 5)),
+    *({"max_entry_rate": number} for number in (3, 8, 1_000, 1_000)),
+    *({"max_open_trades": number} for number in (1, 4, 10)),
+    *({"max_order_cost": money} for money in ("3", "60")),
+    *({"max_series_exposure": money} for money in ("40", "600")),
+    *({"max_loss_streak": number} for number in (2, 6)),
+    *({"max_drawdown": money} for money in ("8", "60", "1000")),
+    *({"max_daily_loss": money} for money in ("20", "5000", "5000", "5000")),
+)
+"""Changes of settings that the operator makes: narrow limits that are met, and wide ones again."""
+
 CALM_MS = 100_000
 """How long the run is left in peace at its end, so that everything can be found out."""
 
@@ -207,7 +219,7 @@ class Run:
         elif draw < 70 and resting:
             program.command("cancel", {"order": resting[rng.randrange(len(resting))]})
         elif draw < 75:
-            program.command("configure", {"risk": {"cooldown": rng.randrange(1, 9)}})
+            program.command("configure", {"risk": RISK[rng.randrange(len(RISK))]})
 
     # the end
 

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from scene import TICKER, Scene
 
-from bot.core import commands, orders, trades
+from bot.core import breakers, commands, orders, trades
 from bot.core import events as e
 from bot.core.effects import CancelOrder, PlaceOrder
 from bot.core.facts import TradingMode
@@ -21,6 +21,7 @@ from bot.run import lease
 
 PAGE = Path(__file__).parents[2] / "docs" / "state-tables.md"
 ELSEWHERE = "KXNBAGAME-26NOV21LALNYK-LAL"
+THIRD = "KXNBAGAME-26NOV21MIAPHX-MIA"
 MODES: tuple[TradingMode, ...] = get_args(TradingMode)
 VERBS = tuple(dict.fromkeys(verb for _, verb in commands.TRANSITIONS))
 
@@ -45,6 +46,9 @@ def page() -> str:
                 "Journaled with reason, author and time. The first table is the one the core decides by; the other two "
                 "are observed by running the core.",
                 *_cycle(commands.TRANSITIONS, "", set()),
+                "By itself a mode changes in two cases: a breaker ([risk.md](risk.md)) trips, and its time is over. "
+                "Such a pause names its reason, since when, and until when; a pause of the operator has no end.",
+                *_cycle(breakers.TRANSITIONS, "", set()),
                 _observed("Mode", [(mode, _in_mode(mode)) for mode in MODES]),
                 "STANDBY belongs to a process without the lease: no core runs there. It shows the page and waits.",
                 _observed("Word", [(verb, _on_word(verb)) for verb in VERBS]),
@@ -133,13 +137,22 @@ def _on_word(verb: str) -> dict[str, str]:
     cancelled = any(isinstance(x, CancelOrder) for x in scene.effects)
     left = any(isinstance(x, PlaceOrder) and x.purpose == "exit" for x in scene.effects)
     mode = scene.state.mode
+    restarted = _held("RUNNING")
+    restarted.state = load(dump(scene.state))
+    restarted.do(e.Boot(restarted.now, "b2", restarted.state.config))
+    entry = scene.propose(count=100, ticker=THIRD).answer
     scene.at(1).tick(7_900, 8_100)
     protected = left or any(order.purpose == "exit" for order in scene.sent())
+    restarted.at(1).tick(7_900, 8_100)
+    armed = left or any(order.purpose == "exit" for order in restarted.sent())
+    assert entry is not None
     return {
         "mode after": f"{before} to {mode}",
+        "new entries": "on" if entry.ok else "off",
         "resting entries": "cancelled by id" if cancelled else "left resting",
         "positions": "left at once" if left else "kept",
         "stops": "working" if protected else "NOT WORKING",
+        "after a restart": f"{restarted.state.mode}, stops {'armed' if armed else 'NOT ARMED'}",
         "says": commands.SAYS[verb],
     }
 

@@ -3,6 +3,7 @@
 from tests.defects.deliberate import Defect
 
 LIMITS = "tests/core/test_limits.py::"
+BREAKERS = "tests/core/test_breakers.py::"
 
 # fmt: off
 RISK = (
@@ -35,6 +36,46 @@ RISK = (
         "entries have no rate", "R", "bot/core/risk.py",
         "o.created_ms > now_ms - MINUTE_MS", "o.created_ms > now_ms",
         LIMITS + "test_so_many_entries_in_a_minute_and_no_more",
+    ),
+    Defect(
+        "the drawdown's peak is never written", "R C25", "bot/core/breakers.py",
+        "Money(max(profit, state.peak))", "state.peak",
+        BREAKERS + "test_a_drawdown_from_the_peak_ends_entries_until_the_operator_starts_them_also_after_a_restart",
+    ),
+    Defect(
+        "a deposit is a profit", "R C38", "bot/core/breakers.py",
+        "    return state.realized + unrealized", "    return (state.cash or 0) + unrealized",
+        BREAKERS + "test_every_breaker_says_how_near_it_is",
+    ),
+    Defect(
+        "what is not realised yet is not lost", "R", "bot/core/breakers.py",
+        "    return state.realized + unrealized", "    return state.realized",
+        BREAKERS + "test_a_loss_that_is_not_realised_yet_ends_entries_until_midnight_and_they_go_on_by_themselves",
+    ),
+    Defect(
+        "a pause is forgotten in a restart", "R", "bot/core/state.py",
+        "= fact.actor, fact.at_ms, fact.until_ms", "= fact.actor, fact.at_ms, 0",
+        BREAKERS + "test_losing_trades_in_a_row_pause_entries_for_as_long_as_is_set_and_the_count_begins_anew",
+    ),
+    Defect(
+        "a breaker takes over the operator's pause", "R", "bot/core/breakers.py",
+        "return than_ms != 0 and (until_ms == 0 or until_ms > than_ms)", "return until_ms == 0 or until_ms > than_ms",
+        BREAKERS + "test_the_operators_word_does_not_end_by_itself_and_no_breaker_changes_it",
+    ),
+    Defect(
+        "a winner does not end a losing streak", "R", "bot/core/state.py",
+        "state.loss_streak + 1 if trade.pnl() < 0 else 0", "state.loss_streak + (trade.pnl() < 0)",
+        BREAKERS + "test_a_winner_ends_the_row_and_a_trade_ended_by_others_is_no_part_of_it",
+    ),
+    Defect(
+        "refusals of the exchange are not counted", "R", "bot/core/state.py",
+        "        state.rejects += 1", "        pass",
+        BREAKERS + "test_refused_entries_in_a_row_pause_entries_and_one_that_is_taken_ends_the_row",
+    ),
+    Defect(
+        "errors never grow old", "R", "bot/core/breakers.py",
+        'at > now_ms - limits["error_window"] * 1000', "at > 0",
+        BREAKERS + "test_unknown_outcomes_within_the_window_pause_entries_and_older_ones_do_not_count",
     ),
 )
 # fmt: on

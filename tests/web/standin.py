@@ -150,6 +150,7 @@ class StandInDesk:
             "state": self.state,
             "reason": self.reason,
             "since_ms": self.since_ms,
+            "until_ms": None,
             "entries": self.state == "RUNNING",
             "exits": True,
             "server_ms": now,

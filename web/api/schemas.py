@@ -67,6 +67,7 @@ SCHEMAS: dict[str, Schema] = {
             "state": STATE,
             "reason": TEXT,
             "since_ms": TIME,
+            "until_ms": or_null(TIME),
             "entries": FLAG,
             "exits": FLAG,
             "server_ms": TIME,

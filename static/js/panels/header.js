@@ -45,11 +45,16 @@ function state(store) {
   setText(byId("state-shape"), STATES[status.state]?.[0] ?? "?");
   setText(byId("state-word"), status.state ?? "");
   setText(byId("state-what"), does(status));
-  setText(byId("state-reason"), status.reason ? `${status.reason}, since ${clock(status.since_ms)}` : "");
+  setText(byId("state-reason"), status.reason ? `${status.reason}, since ${clock(status.since_ms)}${ends(status)}` : "");
   byId("rearm").hidden = status.state !== "HALTED";
   byId("start").hidden = status.state === "HALTED";
   const held = Object.keys(store.rows("positions")).length;
   document.title = `${held ? `(${held}) ` : ""}${status.state} · ${word} – Tickstop`;
+}
+
+// When a pause that the bot took by itself is over.
+function ends(status) {
+  return status.until_ms ? `, until ${clock(status.until_ms)}` : "";
 }
 
 function does(status) {
