@@ -7,6 +7,17 @@ from bot.core.units import Count, Price
 from bot.core.venue import Side
 
 Level = tuple[Price, Count]
+BookState = Literal["building", "live"]
+
+TRANSITIONS: dict[tuple[BookState, str], BookState] = {
+    ("building", "snapshot"): "live",
+    ("building", "lost"): "building",
+    ("live", "snapshot"): "live",
+    ("live", "change"): "live",
+    ("live", "impossible_change"): "building",
+    ("live", "lost"): "building",
+}
+"""A change that is not in the table (the book is building) is left out: the snapshot to come has it already."""
 
 
 class Book:
@@ -15,7 +26,7 @@ class Book:
     __slots__ = ("_asks", "_bids", "best_ask", "best_bid", "state")
 
     def __init__(self) -> None:
-        self.state: Literal["building", "live"] = "building"
+        self.state: BookState = "building"
         self._bids: dict[Price, Count] = {}
         self._asks: dict[Price, Count] = {}
         self.best_bid: Price | None = None
@@ -27,19 +38,19 @@ class Book:
         self._asks = {price: count for price, count in asks if count > 0}
         self.best_bid = max(self._bids, default=None)
         self.best_ask = min(self._asks, default=None)
-        self.state = "live"
+        self.state = TRANSITIONS[self.state, "snapshot"]
 
     def apply_delta(self, side: Side, price: Price, change: Count) -> bool:
         """Add a signed change to one level; True when the top of the book (price or size) changed.
 
         A level that would fall below nothing proves that something was missed: the book is building again.
         """
-        if self.state == "building":
+        if (self.state, "change") not in TRANSITIONS:
             return False
         levels, best = (self._bids, self.best_bid) if side == "bid" else (self._asks, self.best_ask)
         count = levels.get(price, 0) + change
         if count < 0:
-            self.invalidate()
+            self._empty(TRANSITIONS[self.state, "impossible_change"])
             return True
         if count:
             levels[price] = Count(count)
@@ -53,8 +64,12 @@ class Book:
         return price == best
 
     def invalidate(self) -> None:
-        """Forget everything: a gap, a disconnect or a contradiction. Waits for the next snapshot."""
+        """Forget everything: a gap, a disconnect or a contradiction by another source. Waits for the next snapshot."""
+        self._empty(TRANSITIONS[self.state, "lost"])
+
+    def _empty(self, state: BookState) -> None:
         self.__init__()  # type: ignore[misc]
+        self.state = state
 
     @property
     def bid_size(self) -> Count:

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from scene import TICKER, Scene
 
-from bot.core import breakers, commands, orders, trades
+from bot.core import book, breakers, commands, orders, trades
 from bot.core import events as e
 from bot.core.effects import CancelOrder, PlaceOrder
 from bot.core.facts import TradingMode
@@ -52,6 +52,12 @@ def page() -> str:
                 _observed("Mode", [(mode, _in_mode(mode)) for mode in MODES]),
                 "STANDBY belongs to a process without the lease: no core runs there. It shows the page and waits.",
                 _observed("Word", [(verb, _on_word(verb)) for verb in VERBS]),
+                "## Order book",
+                "The mirror of one market's book from the stream. `lost`: a gap in the sequence, a disconnect, or a "
+                "ticker or reading that says otherwise. `impossible_change`: it would leave less than nothing. A "
+                "building book gives no price, and a change that reaches it is left out; a crossed one is live and "
+                "gives no price either.",
+                *_cycle(book.TRANSITIONS, "building", set()),
                 "## Lease",
                 "Who may run the bot with one DATA_DIR. A holder that dies releases it, however it dies; so does one "
                 "whose takeover fails. Who wrongly believes to hold it (somebody removed the lock file) can record "

@@ -1,9 +1,11 @@
 """The order book equals a plain recount of its changes, and never shows a price it cannot stand for."""
 
+from typing import get_args
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.book import Book
+from bot.core.book import TRANSITIONS, Book, BookState
 
 CHANGES = st.lists(
     st.tuples(st.sampled_from(["bid", "ask"]), st.integers(1, 30).map(lambda n: n * 100), st.integers(-300, 300)),
@@ -58,6 +60,22 @@ def test_taking_away_more_than_there_is_makes_the_book_build_again():
     book = live([(5000, 100)])
     assert book.apply_delta("bid", 4900, -1)
     assert book.state == "building"
+
+
+def test_each_step_of_the_table_is_taken_and_no_other():
+    events = {
+        "snapshot": lambda book: book.apply_snapshot([(4000, 100)], []),
+        "change": lambda book: book.apply_delta("bid", 4000, 1),
+        "impossible_change": lambda book: book.apply_delta("bid", 5000, -1),
+        "lost": lambda book: book.invalidate(),
+    }
+    assert {event for _, event in TRANSITIONS} == events.keys()
+    for state in get_args(BookState):
+        for event, happens in events.items():
+            book = live([(5000, 0), (4000, 100)]) if state == "live" else Book()
+            happens(book)
+            assert book.state == TRANSITIONS.get((state, event), state), (state, event)
+            assert (book.best_bid is None) == (book.state == "building"), "a building book gives no price"
 
 
 def test_crossed_is_seen():

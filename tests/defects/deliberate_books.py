@@ -217,7 +217,7 @@ BOOKS = (
     ),
     Defect(
         "an impossible change is applied to the book", "C17", "bot/core/book.py",
-        "            self.invalidate()\n"
+        '            self._empty(TRANSITIONS[self.state, "impossible_change"])\n'
         "            return True\n"
         "        if count:",
         "            count = 0\n"
