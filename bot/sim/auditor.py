@@ -21,6 +21,8 @@ from bot.sim.model import Books, Violation, require
 from bot.sim.stops import StopWatch
 from bot.store.journal import Record, Snapshot
 
+LARGEST = {"records of journal": 20_000, "bytes of state": 2_000_000}
+
 
 class Sent:
     """One client order id as it went over the wire."""
@@ -51,6 +53,7 @@ class Auditor:
         self.stops = StopWatch(clock, exchange, self.books, self.counts)
         self.boot = ""
         """The program that holds the lease. Another that still runs may send exits, and nothing else."""
+        self.largest: dict[str, int] = {}
         self.lines: list[str] = []
         self._keep = keep
         self._hash = hashlib.sha256()
@@ -123,6 +126,7 @@ class Auditor:
         self._durable_ids.clear()
 
     def durable(self, boot: str, batch: Sequence[Record | Snapshot]) -> None:
+        self.keeps("records of journal", len(self.file.records))
         for item in batch:
             if isinstance(item, Record) and item.seq in self._written:
                 fact = self._written.pop(item.seq)
@@ -130,6 +134,11 @@ class Auditor:
                 self._durable.append(fact)
                 if isinstance(fact, f.OrderIntended):
                     self._durable_ids[fact.client_order_id] = fact
+
+    def keeps(self, what: str, size: int) -> None:
+        """Something that must not grow with time."""
+        self.largest[what] = max(self.largest.get(what, 0), size)
+        require(size <= LARGEST[what], f"{size} {what}")
 
     def flushed(self, boot: str, last_seq: int) -> None:
         """A program closed its journal: everything is synced."""

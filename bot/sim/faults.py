@@ -6,6 +6,8 @@ from random import Random
 
 import msgspec
 
+from bot.sim.pace import pace_of
+
 WRITES = (
     *("slow", "slow_reply", "late", "lost_request", "lost_reply", "reset_before", "reset_after", "not_sent", "limited"),
     *("server_before", "server_after", "duplicate", "garbled"),
@@ -90,22 +92,23 @@ class Fault(msgspec.Struct, frozen=True):
         return f"{self.op}[{self.nth}] {self.kind} {self.ms} ms"
 
 
-def draw_plan(seed: int, length_ms: int) -> list[Fault]:
+def draw_plan(seed: int, minutes: int) -> list[Fault]:
     """The faults of one seed, in a fixed order."""
+    length_ms, rarer = minutes * 60_000, pace_of(minutes).rarer
     rng = Random(f"{seed}/faults")
     tens = max(length_ms // 600_000, 1)
     plan: list[Fault] = []
     for op, (operations, chance) in RATES.items():
         kinds = KINDS[op]
         for nth in range(operations * tens):
-            if rng.random() < chance:
+            if rng.random() < chance / rarer:
                 plan.append(Fault(op, nth, kinds[rng.randrange(len(kinds))], _odd_ms(rng)))
     for op, (most, shortest, longest) in TIMED.items():
         kinds = KINDS[op]
-        for _ in range(sum(rng.randrange(most + 1) for _ in range(tens))):
+        for _ in range(sum(rng.randrange(most + 1) for _ in range(tens)) // rarer):
             when, kind = rng.randrange(length_ms), kinds[rng.randrange(len(kinds))]
             if kind in ("deposit", "withdrawal"):  # cash that is not explained ends all entries: late in the run
-                when = length_ms - when // 5
+                when = length_ms - when * 120_000 // length_ms
             plan.append(Fault(op, when, kind, rng.randrange(shortest, longest)))
     return plan
 

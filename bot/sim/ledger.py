@@ -76,11 +76,14 @@ class Ledger:
     def swept(self) -> None:
         """Every position of ours on the exchange has a live bracket with a stop, or is named."""
         now = self.clock.now_ms
-        for ticker, since in self._held_since.items():
+        for ticker, since in list(self._held_since.items()):
             if now - since < PROTECTED_MS or self.books.read_ms < since + PROTECTED_MS // 2:
                 continue
             held = self.exchange.account.held(ticker)
-            if held == 0 or f"position:{ticker}" in self.books.findings:
+            if held == 0:
+                del self._held_since[ticker]
+                continue
+            if f"position:{ticker}" in self.books.findings:
                 continue
             if self.external[ticker]:
                 ours = self.books.positions.get(ticker, 0)

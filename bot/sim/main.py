@@ -110,7 +110,7 @@ def _some(work: tuple[Sequence[int], int]) -> Sum:
 
 
 def _tell(seed: int, violation: str, minutes: int, shrink: bool) -> None:
-    plan = draw_plan(seed, minutes * 60_000)
+    plan = draw_plan(seed, minutes)
     if shrink:
         plan = shrunk(seed, minutes, plan)
     print(f"\nseed {seed}: {violation}\nthe last {LAST_LINES} lines of its trace:")

@@ -276,7 +276,7 @@ class Books:
             if self.owner.get(trade.ticker) == trade.id:
                 del self.owner[trade.ticker]
         elif fact.event == "entry_filled":
-            trade.live = True
+            trade.live, trade.fired_ms = True, 0
             self.owner[trade.ticker] = trade.id
         elif fact.event == "stood_down":
             trade.fired_ms = 0

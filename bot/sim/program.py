@@ -37,14 +37,13 @@ from bot.sim.clock import Clock, Host, end_task
 from bot.sim.disk import File, SimDisk
 from bot.sim.faults import Faults
 from bot.sim.network import Client, Network, Stream
+from bot.sim.pace import DENSE, Pace
 from bot.sim.strategy import Strategy, propose
 from bot.store.journal import Journal
 
 SWEEP_MS = 2_000
 RECONCILE_MS = 10_000
 DISCOVER_MS = 12_000
-STRATEGY_MS = 2_500
-SNAPSHOT_MS = 60_000
 STALE_MS = 60_000
 UNCONNECTED_MS = 10_000
 LIMITS = {
@@ -61,7 +60,8 @@ class Program:
 
     def __init__(
         self, clock: Clock, network: Network, faults: Faults, file: File, auditor: Auditor, boot: str,
-        on_death: Callable[["Program"], None], strategy: Strategy = propose,
+        on_death: Callable[["Program"], None], strategy: Strategy = propose, pace: Pace = DENSE,
+        settings: Config = SETTINGS,
     ) -> None:  # fmt: skip
         self.clock = clock
         self.network = network
@@ -82,7 +82,7 @@ class Program:
         self._reconciling = False
         self._reconcile_again = False
         self._seen_reconnects = 0
-        state, _ = restore(self.journal, SETTINGS, "RUNNING", clock.now_ms)
+        state, _ = restore(self.journal, settings, "RUNNING", clock.now_ms)
         auditor.restored(self.boot, state, self.journal.last_seq)
         self.door = Door(
             state, Rules((), RECONCILE_MS), self.journal, self.executor,
@@ -90,13 +90,13 @@ class Program:
             on_reconcile=self._wake_reconciler, later=lambda work: self.host.after(0, work),
         )  # fmt: skip
         self.stream = Stream(network, self.host, self._on_frame)
-        self.handle(Boot(clock.now_ms, boot, SETTINGS))
+        self.handle(Boot(clock.now_ms, boot, settings))
         self._confirm_prices()
         self._every(SWEEP_MS, self._sweep)
         self._every(RECONCILE_MS, self._wake_reconciler)
         self._every(DISCOVER_MS, lambda: self.host.spawn(self._discover))
-        self._every(SNAPSHOT_MS, self._snapshot, SNAPSHOT_MS)
-        self._every(STRATEGY_MS, self._strategy, STRATEGY_MS)
+        self._every(pace.snapshot_ms, self._snapshot, pace.snapshot_ms)
+        self._every(pace.strategy_ms, self._strategy, pace.strategy_ms)
         self._every(1_000, self._upkeep)
 
     @property
@@ -251,7 +251,9 @@ class Program:
             self._price(quote)
 
     def _snapshot(self) -> None:
-        self.journal.snapshot(self.door.seq, dump(self.state), state_hash(self.state))
+        blob = dump(self.state)
+        self.auditor.keeps("bytes of state", len(blob))
+        self.journal.snapshot(self.door.seq, blob, state_hash(self.state))
 
     def _strategy(self) -> None:
         if self.stopping:

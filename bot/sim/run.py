@@ -16,6 +16,7 @@ from bot.sim.exchange import Exchange
 from bot.sim.faults import Fault, Faults, draw_plan
 from bot.sim.model import Violation, require
 from bot.sim.network import Network
+from bot.sim.pace import pace_of
 from bot.sim.process import Process
 from bot.sim.program import SETTINGS, Program
 from bot.sim.world import World
@@ -51,6 +52,7 @@ class Result(msgspec.Struct):
     violation: str
     counts: dict[str, int]
     injected: dict[str, int]
+    largest: dict[str, int]
     lines: list[str]
 
 
@@ -66,7 +68,10 @@ class Run:
         self.network = Network(self.clock, self.exchange, self.faults, seed)
         self.file = File()
         self.auditor = Auditor(self.clock, self.exchange, self.file, keep)
-        self.world = World(self.exchange, seed)
+        self.pace = pace_of(minutes)
+        loss = self.pace.daily_loss[seed % len(self.pace.daily_loss)]
+        self.settings = msgspec.structs.replace(SETTINGS, risk={**SETTINGS.risk, "max_daily_loss": loss})
+        self.world = World(self.exchange, seed, self.pace)
         self.rng = Random(f"{seed}/operator")
         self.program: Program | None = None
         self.moved: list[tuple[int, int]] = []
@@ -105,7 +110,7 @@ class Run:
         self.boots += 1
         self.program = Program(
             self.clock, self.network, self.faults, self.file, self.auditor, f"{self.seed}b{self.boots}",
-            lambda program: self._died(process, program),
+            lambda program: self._died(process, program), pace=self.pace, settings=self.settings,
         )  # fmt: skip
         return self.program
 
@@ -247,14 +252,14 @@ class Run:
             self.clock.run(self.clock.now_ms + 50)
         seq, digest = self.program.journal.durable_seq, state_hash(self.program.state)
         require(seq == self.program.door.seq, f"record {seq} of {self.program.door.seq} is synced at rest")
-        replayed, _ = restore(Journal(SimDisk(self.file)), SETTINGS, "RUNNING", self.clock.now_ms)
+        replayed, _ = restore(Journal(SimDisk(self.file)), self.settings, "RUNNING", self.clock.now_ms)
         require(state_hash(replayed) == digest, "the journal's replay is another state than the live one")
         self.auditor.trace(f"state {state_hash(self.program.state)}")
 
 
 def simulate(seed: int, minutes: int = 10, plan: Sequence[Fault] | None = None, keep: int = 0) -> Result:
     """Play one seed; the result tells the first violation, '' when there was none."""
-    run = Run(seed, minutes, draw_plan(seed, minutes * 60_000) if plan is None else plan, keep)
+    run = Run(seed, minutes, draw_plan(seed, minutes) if plan is None else plan, keep)
     violation = ""
     try:
         run.play()
@@ -270,4 +275,12 @@ def simulate(seed: int, minutes: int = 10, plan: Sequence[Fault] | None = None, 
         violation = f"only {run.auditor.counts['steps']} steps: the run proves little"
     injected = {f"{op} {kind}": n for (op, kind), n in sorted(run.faults.injected.items())}
     counts: Counter[str] = run.auditor.counts
-    return Result(seed, run.auditor.digest(), violation, dict(sorted(counts.items())), injected, run.auditor.lines)
+    return Result(
+        seed,
+        run.auditor.digest(),
+        violation,
+        dict(sorted(counts.items())),
+        injected,
+        run.auditor.largest,
+        run.auditor.lines,
+    )

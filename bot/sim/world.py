@@ -6,9 +6,7 @@ from typing import Literal
 from bot.paper import model
 from bot.sim.exchange import Exchange
 from bot.sim.faults import Fault
-
-LISTED = 8
-"""Markets open at once."""
+from bot.sim.pace import Pace
 
 LEVELS = 3
 SHELF_MS = 1_800_000
@@ -35,9 +33,10 @@ class Life:
 class World:
     """Drives the engine; every market is looked at about once a second."""
 
-    def __init__(self, exchange: Exchange, seed: int) -> None:
+    def __init__(self, exchange: Exchange, seed: int, pace: Pace) -> None:
         self.exchange = exchange
         self.clock = exchange.clock
+        self.pace = pace
         self.rng = Random(f"{seed}/world")
         self.lives: dict[str, Life] = {}
         self.calm = False
@@ -46,7 +45,7 @@ class World:
         """Nothing moves any more."""
         self._listed = 0
         exchange.engine.add_series(model.Series("SIM", "Simulated", "Sports"))
-        for _ in range(LISTED):
+        for _ in range(pace.open_at(self.clock.now_ms)):
             self._list()
         self._beat()
 
@@ -54,7 +53,7 @@ class World:
         now, rng = self.clock.now_ms, self.rng
         self._listed += 1
         event, ticker = f"SIM-{self._listed}", f"SIM-{self._listed}-A"
-        close_ms = now + rng.randrange(60_000, 260_000)
+        close_ms = now + rng.randrange(*self.pace.games)
         self.exchange.engine.add_event(model.Event(event, "SIM", f"Game {self._listed}", "", updated_ms=now))
         self.exchange.engine.add_market(
             model.Market(
@@ -73,7 +72,7 @@ class World:
             return
         self.exchange.engine.advance(self.clock.now_ms)
         self.exchange.publish()
-        if not self.calm and len(self.lives) < LISTED:
+        if not self.calm and len(self.lives) < self.pace.open_at(self.clock.now_ms):
             self._list()
         self.clock.after(1_000, self._beat)
 
