@@ -151,6 +151,7 @@ def _standing(use: risk.Use) -> dict[str, int]:
 
 def positions(bot: Bot, quotes: Mapping[str, Quote]) -> Dict:
     rows: Dict = {}
+    confirmed = bot.market_data.snapshot().confirmed_ns
     for position in bot.state.positions.values():
         if position.count == 0:
             continue
@@ -169,7 +170,7 @@ def positions(bot: Bot, quotes: Mapping[str, Quote]) -> Dict:
             "entry_price": format_price(position.cost // abs(position.count)),
             "mark": _held_price(seen, long),
             "mark_source": quote.source if quote else None,
-            "mark_ms": quote.received_ns // 1_000_000 if quote else None,
+            "mark_ms": confirmed[position.ticker] // 1_000_000 if position.ticker in confirmed else None,
             "stop": _held_price(plan.stop if plan else None, long),
             "target": _held_price(plan.target if plan else None, long),
             "time_exit_ms": plan.time_exit_ms if plan else None,

@@ -122,6 +122,19 @@ def test_a_bot_that_stops_updating_is_seen_although_the_connection_lives(server,
     eventually(lambda: page.get_attribute("body", "data-stale") == "no")
 
 
+def test_old_prices_say_so_at_the_markets_and_at_the_stops_they_blind(server, open_page, eventually):
+    page = open_page(server.url)
+    eventually(lambda: "messages/s" in page.text_content("#feed"))
+    assert "listed" in page.text_content("#feed") and "STALE" not in page.text_content("#feed")
+    held = next(iter(page.evaluate(REPLICA)["positions"]))
+    server.control("blind", {"tickers": [held]})
+    eventually(lambda: "STALE, nothing is entered: listed 5 min ago" in page.text_content("#feed"))
+    eventually(lambda: page.text_content("#positions").count("cannot see a price") == 1)
+    server.control("blind", {"tickers": []})
+    eventually(lambda: "STALE" not in page.text_content("#feed"))
+    eventually(lambda: "cannot see a price" not in page.text_content("#positions"))
+
+
 def test_kill_takes_one_click_and_rearming_the_word(server, open_page, eventually):
     page = open_page(server.url)
     page.click("#kill")

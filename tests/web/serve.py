@@ -37,7 +37,7 @@ def beat() -> None:
 @app.post("/_test/<verb>")
 @role("public")
 def control(verb: str) -> Response:
-    """Move the world: publish, stall, go, step, note, link."""
+    """Move the world: publish, stall, go, step, note, blind, link."""
     if verb == "publish":
         tickstop.sse.publish(request.get_json(), type="alert")
     elif verb == "stall":
@@ -48,6 +48,8 @@ def control(verb: str) -> Response:
         tickstop.stream.publish_page(desk.step())
     elif verb == "note":
         desk.note("warning", "note", request.get_json()["text"], None)
+    elif verb == "blind":
+        desk.stale_held = request.get_json()["tickers"]
     elif verb == "link":
         return jsonify(link=tickstop.login_link(request.host_url))
     return jsonify(commands=desk.commands, streams=len(tickstop.stream))

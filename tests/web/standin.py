@@ -36,6 +36,7 @@ class StandInDesk:
         self.steps = 0
         self.state, self.reason = "RUNNING", "started"
         self.since_ms = self._now()
+        self.stale_held: list[str] = []
         self.commands: list[tuple[str, dict[str, Any], str, str]] = []
         self.is_alive = True
         self.closed: set[str] = set()
@@ -161,7 +162,14 @@ class StandInDesk:
                 "reconnects": 0,
                 "gaps": 0,
                 "frames": 40 * self.steps,
+                "rate": 40.0,
                 "lag_ms": 12,
+                "stale_held": self.stale_held,
+            },
+            "market_data": {
+                "status": "stale" if self.stale_held else "ok",
+                "discovered_ms": now - (300_000 if self.stale_held else 4_000),
+                "resyncs": 1,
             },
             "exchange": {"reachable": True, "checked_ms": now},
             "odds": {"state": "ok", "updated_ms": now - 20_000, "remaining": 480},

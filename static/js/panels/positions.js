@@ -18,7 +18,7 @@ export function positions(store, live) {
       { label: "Stop ¢", number: true, cell: (row) => cents(row.stop) },
       { label: "Target ¢", number: true, cell: (row) => cents(row.target) },
       { label: "Time exit", cell: (row) => ({ text: until(row.time_exit_ms, live.now()), note: row.time_exit_ms ? clock(row.time_exit_ms) : "" }) },
-      { label: "Protection", cell: protection },
+      { label: "Protection", cell: (row) => protection(row, store.rows("status").stream) },
     ],
     action: { label: "Close…", name: (row) => `Close ${contracts(row.count)} ${row.side} ${row.title}`, run: close },
   });
@@ -35,8 +35,9 @@ function mark(row, live) {
   return { text: cents(row.mark), note, tone: age > 60000 ? "old" : "" };
 }
 
-function protection(row) {
+function protection(row, stream) {
   if (!row.protected) return { text: "○ NOT protected", tone: "danger", note: row.state };
+  if (stream?.stale_held?.includes(row.ticker)) return { text: "▲ stop armed, cannot see a price", tone: "danger", note: row.state };
   return { text: "● stop armed", note: row.state };
 }
 
