@@ -22,7 +22,8 @@ def sending(turn: Turn, event: Sending) -> None:
     order = turn.state.orders[event.client_order_id]
     refusal = _too_late(turn, order) if order.purpose == "entry" and order.state is OrderState.INTENT else None
     if refusal is None:
-        turn.move_order(order, "sent")
+        if order.purpose == "entry" or order.live():  # else its first send was proven while it was sent again
+            turn.move_order(order, "sent")
         turn.approve("send", order.client_order_id)
         return
     turn.move_order(order, "rejected", reason=refusal[1])

@@ -178,6 +178,15 @@ def test_an_unknown_exit_is_told_looked_up_and_repeated_each_second() -> None:
     assert sent == [first.client_order_id] * 3
 
 
+def test_an_exit_whose_end_is_proven_while_it_is_sent_again_alarms_nobody() -> None:
+    scene = Scene()
+    first = fired(scene)
+    scene.do(e.CreateReplied(scene.now, first.client_order_id, Unknown("timeout")))
+    scene.fill(first, 7_900, 2_000)
+    turn = scene.do(e.Sending(scene.now, first.client_order_id))
+    assert turn.facts == [] and turn.effects == [] and turn.answer is not None and turn.answer.ok
+
+
 def test_an_unknown_exit_that_never_arrived_is_followed_by_the_next() -> None:
     scene = Scene()
     first = fired(scene)
