@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bot.core import breakers, config, exiting, replies
+from bot.core import breakers, config, exiting, replanning, replies
 from bot.core.config import Param
 from bot.core.effects import CancelOrder
 from bot.core.events import Command
@@ -47,6 +47,8 @@ def command(turn: Turn, event: Command, strategy_params: tuple[Param, ...]) -> N
     verb = event.verb
     if verb == "close":
         return _close(turn, event)
+    if verb == "plan":
+        return _plan(turn, event)
     if verb == "cancel":
         return _cancel(turn, event)
     if verb == "configure":
@@ -77,6 +79,29 @@ def _close(turn: Turn, event: Command) -> None:
         return turn.refuse("no_position", f"there is no live trade in {ticker}")
     _leave(turn, ticker, event)
     return turn.approve("close", f"leaving {ticker}")
+
+
+def _plan(turn: Turn, event: Command) -> None:
+    """Change stop, target, trailing, break-even or time exit of one trade; what the plan does not name stays."""
+    change = dict(event.args)
+    ticker, word = str(change.pop("ticker", "")), change.pop("confirm", None)
+    trade = turn.state.trade_at(ticker)
+    if trade is None:
+        return turn.refuse("no_position", f"there is no live trade in {ticker}")
+    if trade.state is TradeState.EXITING and trade.exit_kind != "target":
+        return turn.refuse("leaving", f"{ticker} is being left already: {trade.exit_kind}")
+    if not change:
+        return turn.refuse("nothing_to_change", f"name what to change: {', '.join(replanning.FIELDS)}")
+    if change.get("stop", "") is None and word != replanning.NO_STOP:
+        return turn.refuse("confirm", f"without a stop nothing limits the loss: add confirm {replanning.NO_STOP!r}")
+    quote = event.quotes.get(ticker)
+    try:
+        plan = replanning.replanned(trade, change, exit_quote(trade.side, quote) if quote else None, turn.at_ms)
+    except ValueError as problem:
+        return turn.refuse("invalid_plan", str(problem))
+    turn.record(PlanChanged(turn.at_ms, trade.id, plan, event.actor))
+    turn.note("info", "plan_changed", f"{replies.protection(trade)} ({event.actor})", ticker)
+    return turn.approve("plan_changed", replies.protection(trade))
 
 
 def _leave(turn: Turn, ticker: str, event: Command) -> None:

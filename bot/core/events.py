@@ -135,7 +135,7 @@ class MarketChange(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True):
-    """The operator's word. verbs: start pause stop kill rearm flatten close cancel configure."""
+    """The operator's word. verbs: start pause stop kill rearm flatten close cancel plan configure."""
 
     at_ms: int
     verb: str

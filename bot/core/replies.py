@@ -265,7 +265,9 @@ def protection(trade: Trade) -> str:
 
     until = f", leave at {_clock(plan.time_exit_ms)}" if plan.time_exit_ms else ""
     what = f"{'YES' if long else 'NO'} {format_count(trade.open_count())}"
-    return f"{what}: stop {held(plan.stop)}, target {held(plan.target)}{until}"
+    trails = f" trailing by {format_price(plan.trail)}" if plan.trail else ""
+    even = f", break-even after {format_price(plan.break_even_after)}" if plan.break_even_after else ""
+    return f"{what}: stop {held(plan.stop)}{trails}{even}, target {held(plan.target)}{until}"
 
 
 def _clock(at_ms: int) -> str:

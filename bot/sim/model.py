@@ -220,6 +220,10 @@ class Books:
             trade = self.trades[fact.trade_id]
             wrong = trade.moved(fact.plan.stop or 0, fact.author)
             return wrong and f"{fact.author} moved the stop of {trade.ticker} {wrong}"
+        if isinstance(fact, f.PlanChanged) and fact.plan.stop not in (None, self.trades[fact.trade_id].stop):
+            trade = self.trades[fact.trade_id]
+            at_once = 0 < trade.last <= trade.own(fact.plan.stop or 0)
+            return f"the operator's new stop is at the price or beyond, {trade}" if at_once else ""
         if isinstance(fact, f.OrderIntended) and fact.purpose == "exit":
             trade = self.trades[fact.trade_id]
             return f"an exit goes beyond its bound, {trade}" if trade.too_far(fact.price, fact.at_ms) else ""

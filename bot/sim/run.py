@@ -19,6 +19,7 @@ from bot.sim.network import Network
 from bot.sim.pace import pace_of
 from bot.sim.process import Process
 from bot.sim.program import SETTINGS, Program
+from bot.sim.strategy import change_of_plan
 from bot.sim.world import World
 from bot.store.journal import Journal, JournalError
 
@@ -225,6 +226,9 @@ class Run:
             program.command("cancel", {"order": resting[rng.randrange(len(resting))]})
         elif draw < 75:
             program.command("configure", {"risk": RISK[rng.randrange(len(RISK))]})
+        elif draw < 90 and live:
+            ticker = live[rng.randrange(len(live))]
+            program.command("plan", {"ticker": ticker, **change_of_plan(rng, self.clock.now_ms)})
 
     # the end
 

@@ -43,3 +43,17 @@ def propose(exchange: Exchange, trusted: Callable[[str], Quote | None], rng: Ran
         "sim", exchange.market(ticker), "bid" if long else "ask", Price(at), Count(rng.randrange(100, 3_000)),
         tif, plan, "drawn",
     )  # fmt: skip
+
+
+def change_of_plan(rng: Random, now_ms: int) -> dict[str, object]:
+    """What an operator might ask for, sensible or not."""
+    change: dict[str, object] = {}
+    if rng.random() < 0.6:
+        change["stop"] = f"0.{1 + rng.randrange(98):02d}"
+    if rng.random() < 0.4:
+        change["target"] = f"0.{1 + rng.randrange(98):02d}" if rng.random() < 0.7 else None
+    if rng.random() < 0.3:
+        change["trail"] = f"0.{1 + rng.randrange(9):02d}" if rng.random() < 0.7 else None
+    if rng.random() < 0.2:
+        change["time_exit_ms"] = now_ms + rng.randrange(-1_000, 60_000)
+    return change

@@ -24,7 +24,9 @@ export function confirmed({ title, text, action, word = null }) {
       dialog.close();
       resolve(yes);
     };
-    dialog.onkeydown = (event) => event.key === "Escape" && answer(false);
+    dialog.onkeydown = (event) => {
+      if (event.key === "Escape") answer(false);
+    };
     typed.onkeydown = (event) => {
       if (event.key !== "Enter") return;
       event.preventDefault();

@@ -6,25 +6,25 @@ const CAN_HOVER = matchMedia("(hover: hover)");
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
 // columns: {label, number, flash, cell: (row) => text or {text, note, tone, title}}
-// action: {label, name: (row) => text, run: (row, button)}
+// actions: [{label, name: (row) => text, run: (row, button)}, …]
 export class Table {
   #body;
   #columns;
-  #action;
+  #actions;
   #newestFirst;
   #empty;
   #rows = new Map(); // key -> {tr, cells, row}
   #last = null;
 
-  constructor(panel, { columns, action = null, newestFirst = false, empty }) {
+  constructor(panel, { columns, actions = [], newestFirst = false, empty }) {
     this.#columns = columns;
-    this.#action = action;
+    this.#actions = actions;
     this.#newestFirst = newestFirst;
     this.#empty = panel.querySelector(".empty");
     this.#empty.textContent = empty;
     const head = make("tr");
     for (const column of columns) head.append(make("th", { scope: "col", text: column.label, class: column.number && "number" }));
-    if (action) head.append(make("th", { scope: "col" }, make("span", { class: "unseen", text: "Action" })));
+    if (actions.length) head.append(make("th", { scope: "col" }, make("span", { class: "unseen", text: "Action" })));
     this.#body = make("tbody");
     panel.querySelector("table").append(make("thead", {}, head), this.#body);
     for (const event of ["pointerleave", "focusout"]) {
@@ -85,7 +85,7 @@ export class Table {
   #write(entry) {
     const { row } = entry;
     this.#columns.forEach((column, index) => this.#fill(entry.cells[index], column.cell(row), column.flash));
-    if (entry.button) setAttribute(entry.button, "aria-label", this.#action.name(row));
+    this.#actions.forEach((action, index) => setAttribute(entry.buttons[index], "aria-label", action.name(row)));
   }
 
   #create(key) {
@@ -97,12 +97,13 @@ export class Table {
       tr.append(cell);
       return cell;
     });
-    const entry = { tr, cells, row: null, button: null };
-    if (this.#action) {
-      entry.button = make("button", { type: "button", class: "row-action", "data-acts": "", text: this.#action.label });
-      entry.button.addEventListener("click", () => this.#action.run(entry.row, entry.button));
-      tr.append(make("td", { class: "action" }, entry.button));
+    const entry = { tr, cells, row: null, buttons: [] };
+    for (const action of this.#actions) {
+      const button = make("button", { type: "button", class: "row-action", "data-acts": "", text: action.label });
+      button.addEventListener("click", () => action.run(entry.row, button));
+      entry.buttons.push(button);
     }
+    if (entry.buttons.length) tr.append(make("td", { class: "action" }, ...entry.buttons));
     return entry;
   }
 

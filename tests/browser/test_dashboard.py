@@ -146,7 +146,8 @@ def test_kill_takes_one_click_and_rearming_the_word(server, open_page, eventuall
     page.fill("#confirm-word", "REAR")
     page.press("#confirm-word", "Enter")
     assert page.is_visible("#confirm") and page.text_content("#state-word") == "HALTED"
-    page.fill("#confirm-word", "REARM")
+    page.fill("#confirm-word", "")
+    page.type("#confirm-word", "REARM")
     page.press("#confirm-word", "Enter")
     eventually(lambda: page.text_content("#state-word") == "PAUSED")
     page.click("#start")

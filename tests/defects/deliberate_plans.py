@@ -3,6 +3,7 @@
 from tests.defects.deliberate import Defect
 
 _RULES = "tests/core/test_stop_rules.py"
+_REPLAN = "tests/core/test_replanning.py"
 _POLICY = "tests/core/test_exit_policy.py"
 
 # fmt: off
@@ -56,6 +57,27 @@ PLANS = (
         "a market once said to be paused is never asked again", "P4", "bot/run/market_watch.py",
         "        if not paused:\n", "        if paused:\n",
         "tests/run/test_market_watch.py::test_whether_a_paused_market_with_a_trade_still_is_paused_is_read_in_turn",
+    ),
+    Defect(
+        "the operator may set a stop that fires at once", "P3", "bot/core/replanning.py",
+        "        elif (held - seen) * side <= 0:", "        elif (held - seen) * side < -ONE:",
+        f"{_REPLAN}::test_a_change_that_would_fire_at_once_or_makes_no_sense_is_refused_whole",
+    ),
+    Defect(
+        "a change of plan is applied in part", "P9", "bot/core/commands.py",
+        '        return turn.refuse("invalid_plan", str(problem))\n', '        plan = trade.plan\n',
+        f"{_REPLAN}::test_a_change_that_would_fire_at_once_or_makes_no_sense_is_refused_whole",
+    ),
+    Defect(
+        "who changed a plan is not kept", "P9", "bot/core/commands.py",
+        "    turn.record(PlanChanged(turn.at_ms, trade.id, plan, event.actor))", 
+        "    turn.record(PlanChanged(turn.at_ms, trade.id, plan))",
+        f"{_REPLAN}::test_what_a_change_names_is_changed_and_nothing_else_and_its_author_is_kept",
+    ),
+    Defect(
+        "a stop is taken away without its words", "P5", "bot/core/commands.py",
+        'if change.get("stop", "") is None and word', 'if False and word',
+        f"{_REPLAN}::test_a_change_that_would_fire_at_once_or_makes_no_sense_is_refused_whole",
     ),
 )
 # fmt: on

@@ -225,6 +225,8 @@ class StandInDesk:
             "mark_ms": now - 300,
             "stop": price(entry - 700),
             "target": price(9700),
+            "trail": ("0.0500", None)[index],
+            "break_even_after": None,
             "time_exit_ms": now + 4_800_000,
             "cost": money(entry * count * 100),
             "fees": "0.100000",

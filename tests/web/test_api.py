@@ -131,10 +131,19 @@ def test_a_refusal_is_a_problem_with_the_desks_reason(script, desk):
 
 
 @pytest.mark.parametrize(
-    "path", ["/bot/rearm", "/bot/flatten", f"/positions/{ticker(0)}/close", "/orders/base-2/cancel"]
+    "path",
+    [
+        "/bot/rearm",
+        "/bot/flatten",
+        f"/positions/{ticker(0)}/close",
+        "/orders/base-2/cancel",
+        f"/positions/{ticker(0)}/plan",
+    ],
 )
 def test_what_costs_money_needs_a_key(script, desk, path):
-    refused = script.post(f"/api/v1{path}", json={"confirm": "REARM"} if "rearm" in path else {})
+    refused = script.post(
+        f"/api/v1{path}", json={"confirm": "REARM"} if "rearm" in path else {"stop": "0.5"} if "plan" in path else {}
+    )
     assert refused.status_code == 422 and refused.json["code"] == "key_required" and desk.commands == []
 
 
@@ -276,3 +285,29 @@ def test_every_request_yields_to_the_hub(script):
         script.get("/api/v1/meta")
     greenlet.kill()
     assert len(turns) >= 20
+
+
+def test_a_change_of_plan_reaches_the_desk_as_it_was_sent(script, desk):
+    body = {"stop": "0.8000", "target": None, "trail": "0.05", "time_exit_ms": 1_900_000_000_000}
+    assert script.post(f"/api/v1/positions/{ticker(0)}/plan", json=body, headers=KEY).json["result"] == "accepted"
+    assert desk.commands[-1][:2] == ("plan", {**body, "ticker": ticker(0)})
+    script.post(f"/api/v1/positions/{ticker(0)}/plan", json=body, headers=KEY)
+    assert len(desk.commands) == 1
+
+
+@pytest.mark.parametrize(
+    "body, pointer",
+    [
+        ({}, None),
+        ({"stopp": "0.8"}, "/stopp"),
+        ({"stop": 0.8}, "/stop"),
+        ({"target": True}, "/target"),
+        ({"time_exit_ms": "soon"}, "/time_exit_ms"),
+        ({"time_exit_ms": True}, "/time_exit_ms"),
+        ({"stop": None, "confirm": "no stop"}, "/confirm"),
+    ],
+)
+def test_a_change_of_plan_of_another_shape_is_refused(script, desk, body, pointer):
+    refused = script.post(f"/api/v1/positions/{ticker(0)}/plan", json=body, headers=KEY)
+    assert refused.status_code == 422 and desk.commands == []
+    assert [error["pointer"] for error in refused.json.get("errors", [])] == ([pointer] if pointer else [])

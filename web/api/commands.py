@@ -42,11 +42,26 @@ COMMANDS = (
 )
 
 
+PLAN: dict[str, dict[str, Any]] = {
+    "stop": {
+        "type": ["string", "null"], "description": "a price of the side held, as a decimal string; null needs confirm"
+    },
+    "target": {"type": ["string", "null"], "description": "a price of the side held, as a decimal string; null: none"},
+    "trail": {"type": ["string", "null"], "description": "a distance as a decimal string; null: the stop stays"},
+    "break_even_after": {"type": ["string", "null"], "description": "a gain as a decimal string; null: never"},
+    "time_exit_ms": {"type": ["integer", "null"], "description": "milliseconds since 1970; null: none"},
+    "confirm": {"const": "NO STOP", "description": "the words NO STOP, to take the stop away"},
+}  # fmt: skip
+"""Fields of POST /positions/{ticker}/plan; each may be left out."""
+
+
 def commands(desk: Desk, attempts: Attempts) -> Blueprint:
     routes = Blueprint("commands", __name__)
     for command in COMMANDS:
         view = role("operator")(partial(_command, desk, attempts, command))
         routes.add_url_rule(command.rule, command.verb, view, methods=["POST"])
+    plan = role("operator")(partial(_plan, desk, attempts))
+    routes.add_url_rule("/positions/<ticker>/plan", "plan", plan, methods=["POST"])
     configure = role("operator")(partial(_configure, desk, attempts))
     routes.add_url_rule("/config", "configure", configure, methods=["PATCH"])
     routes.add_url_rule("/backtests", "backtests", role("viewer")(_not_built_yet), methods=["GET", "POST"])
@@ -66,6 +81,30 @@ def _configure(desk: Desk, attempts: Attempts) -> Response:
         raise Problem(422, "invalid", "Send the settings to change, as {name: value}.")
     key = read_key(False)
     return _once(attempts, key, partial(_decide, desk, "configure", changes, key or g.request_id))
+
+
+def _plan(desk: Desk, attempts: Attempts, ticker: str) -> Response:
+    """What the body does not name stays as it is; the core decides whether the rest makes sense together."""
+    body = _object()
+    errors = [{"pointer": f"/{name}", "detail": "unknown field"} for name in body.keys() - PLAN.keys()]
+    errors += [
+        {"pointer": f"/{name}", "detail": PLAN[name]["description"]}
+        for name in body.keys() & PLAN.keys()
+        if not _fits(body[name], PLAN[name])
+    ]
+    if errors:
+        raise Problem(422, "invalid", f"{errors[0]['pointer']}: {errors[0]['detail']}.", errors)
+    if not body:
+        raise Problem(422, "invalid", f"Name what to change: {', '.join(PLAN)}.")
+    key = read_key(True)
+    return _once(attempts, key, partial(_decide, desk, "plan", {**body, "ticker": ticker}, key or g.request_id))
+
+
+def _fits(value: Any, schema: dict[str, Any]) -> bool:
+    if isinstance(value, str):
+        return value == schema["const"] if "const" in schema else "string" in schema["type"]
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return "const" not in schema and (value is None or (whole and "integer" in schema["type"]))
 
 
 def _once(attempts: Attempts, key: str | None, decide: "partial[Response]") -> Response:

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from web.api.commands import COMMANDS, Command
+from web.api.commands import COMMANDS, PLAN, Command
 from web.api.reads import FILTERS, LISTINGS, MOST, VIEWS
 from web.api.schemas import SCHEMAS, Schema, ref
 from web.auth import role
@@ -45,6 +45,12 @@ def document() -> dict[str, Any]:
     for command in COMMANDS:
         path = command.rule.replace("<", "{").replace(">", "}")
         paths[path] = {"post": _post(command, path)}
+    plan: Schema = {"type": "object", "properties": PLAN, "additionalProperties": False, "minProperties": 1}
+    paths["/positions/{ticker}/plan"] = {
+        "post": _operation(
+            "plan", "Change what protects a position", ref("Answer"), [_path("ticker"), _key(True)], plan
+        )
+    }
     settings: Schema = {"type": "object", "minProperties": 1, "description": "The settings to change, by name"}
     paths["/config"]["patch"] = _operation("configure", "Change settings", ref("Answer"), [_key(False)], settings)
     paths["/backtests"] = {verb: _backtests(verb) for verb in ("get", "post")}

@@ -105,6 +105,8 @@ SCHEMAS: dict[str, Schema] = {
             "cost": MONEY,
             "fees": MONEY,
             "break_even": or_null(PRICE),
+            "trail": or_null(PRICE),
+            "break_even_after": or_null(PRICE),
             "strategy": TEXT,
             "opened_ms": TIME,
         },

@@ -18,7 +18,7 @@ export function orders(store, live) {
       { label: "State", cell: (row) => ({ text: row.state, tone: row.state === "UNKNOWN" ? "danger" : "" }) },
       { label: "Sent", cell: (row) => until(row.created_ms, live.now()) },
     ],
-    action: { label: "Cancel", name: (row) => `Cancel ${SIDES[row.side]} ${row.ticker}`, run: cancel },
+    actions: [{ label: "Cancel", name: (row) => `Cancel ${SIDES[row.side]} ${row.ticker}`, run: cancel }],
   });
   const show = () => table.show(Object.entries(store.rows("orders")).sort(([, a], [, b]) => b.created_ms - a.created_ms));
   store.on(["orders"], show);

@@ -4,6 +4,7 @@ import { act } from "../act.js";
 import { confirmed } from "../confirm.js";
 import { byId } from "../dom.js";
 import { cents, change, clock, contracts, dollars, span, tone, until } from "../format.js";
+import { changePlan } from "../plan.js";
 import { Table } from "../table.js";
 
 export function positions(store, live) {
@@ -15,12 +16,15 @@ export function positions(store, live) {
       { label: "Entry ¢", number: true, cell: (row) => ({ text: cents(row.entry_price), note: `even at ${cents(row.break_even)}` }) },
       { label: "Mark ¢", number: true, flash: true, cell: (row) => mark(row, live) },
       { label: "P&L $", number: true, flash: true, cell: (row) => ({ text: change(row.unrealized), tone: tone(row.unrealized), note: `fees ${dollars(row.fees)}`, title: row.unrealized }) },
-      { label: "Stop ¢", number: true, cell: (row) => cents(row.stop) },
+      { label: "Stop ¢", number: true, cell: (row) => ({ text: cents(row.stop), note: moves(row) }) },
       { label: "Target ¢", number: true, cell: (row) => cents(row.target) },
       { label: "Time exit", cell: (row) => ({ text: until(row.time_exit_ms, live.now()), note: row.time_exit_ms ? clock(row.time_exit_ms) : "" }) },
       { label: "Protection", cell: (row) => protection(row, store.rows("status").stream) },
     ],
-    action: { label: "Close…", name: (row) => `Close ${contracts(row.count)} ${row.side} ${row.title}`, run: close },
+    actions: [
+      { label: "Close…", name: (row) => `Close ${contracts(row.count)} ${row.side} ${row.title}`, run: close },
+      { label: "Edit…", name: (row) => `Edit the exit plan of ${contracts(row.count)} ${row.side} ${row.title}`, run: changePlan },
+    ],
   });
   const show = () => table.show(Object.entries(store.rows("positions")).sort(([, a], [, b]) => a.opened_ms - b.opened_ms));
   store.on(["positions"], show);
@@ -33,6 +37,12 @@ function mark(row, live) {
   const age = row.mark_ms && live.now() ? live.now() - row.mark_ms : null;
   const note = [row.mark_source, age !== null && `${span(age)} ago`].filter(Boolean).join(", ");
   return { text: cents(row.mark), note, tone: age > 60000 ? "old" : "" };
+}
+
+// How the stop moves by itself.
+function moves(row) {
+  const rules = [row.trail && `trails by ${cents(row.trail)}`, row.break_even_after && `even after +${cents(row.break_even_after)}`];
+  return rules.filter(Boolean).join(", ");
 }
 
 function protection(row, stream) {
