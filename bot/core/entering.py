@@ -1,11 +1,15 @@
 """Decides entries: the gates in order, then risk, then the bracket with its entry order."""
 
-from bot.core import breakers, risk
+from collections.abc import Mapping
+
+from bot.core import breakers, replies, risk
 from bot.core.effects import PlaceOrder
 from bot.core.events import Propose
 from bot.core.facts import OrderIntended, TradeOpened
+from bot.core.orders import Order, OrderState
 from bot.core.turn import Turn
 from bot.core.units import ONE, format_count, format_price
+from bot.core.venue import Quote
 
 RECONCILE_GRACE_MS = 5_000
 """A reading takes time: the last one may be this much older than the interval before entries stop."""
@@ -22,6 +26,42 @@ def propose(turn: Turn, event: Propose, reconcile_interval_ms: int) -> None:
         return turn.refuse(refused.code, refused.text)
     _open(turn, event)
     return None
+
+
+def send_again(turn: Turn, quotes: Mapping[str, Quote | None]) -> None:
+    """Hand deferred entries to the executor whose time has come, or give up those whose signal has lapsed."""
+    state, now = turn.state, turn.at_ms
+    for ticker in sorted(quotes):
+        trade = state.trade_at(ticker)
+        for order in state.orders_of(trade.id) if trade is not None else ():
+            if order.state is not OrderState.DEFERRED or now < order.again_ms:
+                continue
+            lapsed = _lapsed(order, trade.plan.time_exit_ms, quotes[ticker], now)  # type: ignore[union-attr]
+            if lapsed:
+                replies.drop(turn, order, lapsed)
+            else:
+                turn.move_order(order, "again")
+                turn.do(_place(order))
+
+
+def _lapsed(order: Order, time_exit_ms: int | None, quote: Quote | None, now_ms: int) -> str:
+    """Why a deferred entry is not wanted any more, '' when it is. Its age and the mode are judged when it is sent."""
+    if time_exit_ms is not None and now_ms >= time_exit_ms:
+        return "its trade is to be left already"
+    if quote is None:
+        return "no price is known any more"
+    there = quote.ask if order.side == "bid" else quote.bid
+    beyond = there is None or (there > order.price if order.side == "bid" else there < order.price)
+    if order.time_in_force != "good_till_canceled" and beyond:
+        return f"the price moved away: {'none' if there is None else format_price(there)} is offered now"
+    return ""
+
+
+def _place(order: Order) -> PlaceOrder:
+    return PlaceOrder(
+        order.client_order_id, order.ticker, order.side, order.price, order.count, order.time_in_force, "entry",
+        "taker_at_cross",
+    )  # fmt: skip
 
 
 def _gate(turn: Turn, event: Propose, reconcile_interval_ms: int) -> tuple[str, str] | None:
@@ -72,12 +112,10 @@ def _open(turn: Turn, event: Propose) -> None:
     client_order_id = f"{trade_id}.e"
     turn.record(
         OrderIntended(now, client_order_id, trade_id, proposal.market.ticker, proposal.side, proposal.limit,
-                      proposal.count, proposal.time_in_force, "entry", risk.entry_fee(proposal))
+                      proposal.count, proposal.time_in_force, "entry", risk.entry_fee(proposal),
+                      now + proposal.valid_ms)
     )  # fmt: skip
-    turn.do(
-        PlaceOrder(client_order_id, proposal.market.ticker, proposal.side, proposal.limit, proposal.count,
-                   proposal.time_in_force, "entry", "taker_at_cross")
-    )  # fmt: skip
+    turn.do(_place(turn.state.orders[client_order_id]))
     long = proposal.side == "bid"
     held = proposal.limit if long else ONE - proposal.limit
     what = f"{'YES' if long else 'NO'} {format_count(proposal.count)} at up to {format_price(held)}"

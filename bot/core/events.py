@@ -54,6 +54,8 @@ class Proposal(msgspec.Struct, frozen=True):
     time_in_force: TimeInForce
     plan: ExitPlan
     reason: str
+    valid_ms: int = 5_000
+    """How long after the decision its entry may still be sent."""
 
 
 class Propose(msgspec.Struct, frozen=True):

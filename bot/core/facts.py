@@ -71,6 +71,8 @@ class OrderIntended(msgspec.Struct, frozen=True, tag=True):
     time_in_force: TimeInForce
     purpose: Literal["entry", "exit"]
     fee_reserve: Money
+    valid_until_ms: int = 0
+    """An entry is not sent after this."""
 
 
 class OrderMoved(msgspec.Struct, frozen=True, tag=True):
@@ -82,6 +84,8 @@ class OrderMoved(msgspec.Struct, frozen=True, tag=True):
     order_id: str = ""
     filled: Count = Count(0)
     reason: str = ""
+    again_ms: int = 0
+    """A deferred order may be sent again from then on."""
 
 
 class FillBooked(msgspec.Struct, frozen=True, tag=True):

@@ -2,16 +2,18 @@
 
 from enum import StrEnum
 from typing import Literal
+from zlib import crc32
 
 import msgspec
 
 from bot.core.units import Count, Money, Price
-from bot.core.venue import Side, TimeInForce
+from bot.core.venue import NotSent, Rejected, Side, TimeInForce
 
 
 class OrderState(StrEnum):
     INTENT = "intent"
     SENDING = "sending"
+    DEFERRED = "deferred"
     RESTING = "resting"
     PARTLY_FILLED = "partly_filled"
     FILLED = "filled"
@@ -20,8 +22,11 @@ class OrderState(StrEnum):
     UNKNOWN = "unknown"
 
 
-OrderEvent = Literal["sent", "rested", "part_filled", "filled", "cancelled", "rejected", "lost", "absent"]
-"""sent: its bytes are leaving. lost: the outcome is unknown. absent: proven never to have been applied."""
+OrderEvent = Literal[
+    "sent", "rested", "part_filled", "filled", "cancelled", "rejected", "lost", "absent", "deferred", "again"
+]
+"""sent: its bytes are leaving. lost: the outcome is unknown. absent: proven never to have been applied. deferred: not
+applied this time, for a reason that passes. again: handed to the executor once more."""
 
 S = OrderState
 TRANSITIONS: dict[tuple[OrderState, OrderEvent], OrderState] = {
@@ -34,6 +39,9 @@ TRANSITIONS: dict[tuple[OrderState, OrderEvent], OrderState] = {
     (S.SENDING, "cancelled"): S.CANCELLED,
     (S.SENDING, "rejected"): S.REJECTED,
     (S.SENDING, "lost"): S.UNKNOWN,
+    (S.SENDING, "deferred"): S.DEFERRED,
+    (S.DEFERRED, "again"): S.INTENT,
+    (S.DEFERRED, "rejected"): S.REJECTED,
     (S.RESTING, "rested"): S.RESTING,
     (S.RESTING, "part_filled"): S.PARTLY_FILLED,
     (S.RESTING, "filled"): S.FILLED,
@@ -58,7 +66,16 @@ TRANSITIONS: dict[tuple[OrderState, OrderEvent], OrderState] = {
 SPENT = frozenset({"already_exists", "refused_again"})
 """Reasons of an UNKNOWN exit whose id does nothing more when sent again: the next attempt waits for no proof."""
 
-LIVE = frozenset({S.INTENT, S.SENDING, S.RESTING, S.PARTLY_FILLED, S.UNKNOWN})
+SENDS = 3
+"""An entry is sent at most so often."""
+
+AGAIN_MS = 250
+"""Before the second send of an entry, twice that before the third; as much again of jitter at most."""
+
+PASSING = frozenset({"exchange_paused", "trading_paused"})
+"""Refusals that may be over in a moment (kalshi-api.md 4, "Error codes known"), besides a rate limit."""
+
+LIVE = frozenset({S.INTENT, S.SENDING, S.DEFERRED, S.RESTING, S.PARTLY_FILLED, S.UNKNOWN})
 
 
 def advance(state: OrderState, event: OrderEvent) -> OrderState | None:
@@ -83,6 +100,11 @@ class Order(msgspec.Struct):
     filled: Count = Count(0)
     booked: Count = Count(0)
     sent_ms: int = 0
+    sends: int = 0
+    again_ms: int = 0
+    """A deferred entry is not sent again before this."""
+    valid_until_ms: int = 0
+    """An entry rests on an old picture after this, and is not sent any more."""
     changed_ms: int = 0
     reason: str = ""
     fee_reserve: Money = Money(0)
@@ -109,6 +131,17 @@ class Order(msgspec.Struct):
         outstanding = self.outstanding()
         fee = -(-self.fee_reserve * outstanding // self.count) if self.count else 0
         return Money(each * outstanding + fee)
+
+
+def again_in_ms(order: Order, outcome: Rejected | NotSent) -> int:
+    """How long until an entry that provably was not applied may be sent again; 0 when it is over.
+
+    The jitter comes from the id, which is drawn anew at each boot.
+    """
+    passing = isinstance(outcome, NotSent) or outcome.status == 429 or outcome.code in PASSING
+    if order.purpose == "exit" or order.state is not S.SENDING or order.sends >= SENDS or not passing:
+        return 0
+    return AGAIN_MS * order.sends + crc32(f"{order.client_order_id}.{order.sends}".encode()) % AGAIN_MS
 
 
 def reported(count: Count, filled: Count, remaining: Count) -> OrderEvent:

@@ -4,14 +4,11 @@ from bot.core import exiting
 from bot.core.effects import CancelOrder, ResolveOrder, Wake
 from bot.core.events import CancelReplied, CreateReplied, FillSeen, OrderResolved, OrderSeen, Sending
 from bot.core.facts import ExitAttempted, FillBooked, FillClaimed
-from bot.core.orders import SPENT, Order, OrderState, reported
+from bot.core.orders import SPENT, Order, OrderState, again_in_ms, reported
 from bot.core.trades import Trade, TradeState
 from bot.core.turn import Turn
 from bot.core.units import ONE, format_count, format_money, format_price
 from bot.core.venue import Accepted, AlreadyExists, NotFound, NotSent, Outcome, Rejected, Unknown, VenueFill, VenueOrder
-
-ENTRY_LIFE_MS = 5_000
-"""An entry that could not be sent within this rests on an old picture."""
 
 REJECTED_RETRY_MS = 1_000
 """An exit the exchange refused is tried again after this; one that never left this machine after a quarter of it."""
@@ -20,21 +17,27 @@ REJECTED_RETRY_MS = 1_000
 def sending(turn: Turn, event: Sending) -> None:
     """The last gate, just before the bytes: an entry whose time has passed or whose mode is gone is not sent."""
     order = turn.state.orders[event.client_order_id]
-    refusal = _too_late(turn, order) if order.purpose == "entry" and order.state is OrderState.INTENT else None
+    if order.purpose == "entry" and order.state is not OrderState.INTENT:
+        return turn.refuse("not_waiting", f"the entry is {order.state} already")
+    refusal = _too_late(turn, order) if order.purpose == "entry" else None
     if refusal is None:
-        if order.purpose == "entry" or order.live():  # else its first send was proven while it was sent again
+        if order.live():  # else its first send was proven while it was sent again
             turn.move_order(order, "sent")
-        turn.approve("send", order.client_order_id)
-        return
-    turn.move_order(order, "rejected", reason=refusal[1])
+        return turn.approve("send", order.client_order_id)
+    drop(turn, order, refusal[1])
+    return turn.refuse(*refusal)
+
+
+def drop(turn: Turn, order: Order, reason: str) -> None:
+    """Give up an entry that is not on its way."""
+    turn.move_order(order, "rejected", reason=reason)
     _after_order(turn, order)
-    turn.refuse(*refusal)
 
 
 def _too_late(turn: Turn, order: Order) -> tuple[str, str] | None:
     if turn.state.mode != "RUNNING":
         return "not_running", f"entries are off: {turn.state.mode}"
-    if turn.at_ms - order.created_ms > ENTRY_LIFE_MS:
+    if turn.at_ms > order.valid_until_ms:
         return "lapsed", f"decided {turn.at_ms - order.created_ms} ms ago: its signal has lapsed"
     return None
 
@@ -62,6 +65,10 @@ def create_replied(turn: Turn, event: CreateReplied) -> None:
             )
         if order.state is OrderState.UNKNOWN and isinstance(outcome, Rejected):
             return _resend_refused(turn, order, outcome)
+        again_ms = turn.at_ms + again_in_ms(order, outcome)
+        if turn.at_ms < again_ms <= order.valid_until_ms:
+            turn.move_order(order, "deferred", reason=reason, again_ms=again_ms)
+            return turn.do(Wake(again_ms, order.ticker))
         turn.move_order(order, "rejected", reason=reason)
         wait = REJECTED_RETRY_MS // 4 if isinstance(outcome, NotSent) else REJECTED_RETRY_MS
         _after_order(turn, order, wait)

@@ -145,6 +145,7 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             state.orders[fact.client_order_id] = Order(
                 fact.client_order_id, fact.trade_id, fact.ticker, fact.side, fact.price, fact.count, fact.time_in_force,
                 fact.purpose, fact.at_ms, changed_ms=fact.at_ms, fee_reserve=fact.fee_reserve,
+                valid_until_ms=fact.valid_until_ms,
             )  # fmt: skip
         case f.TradeOpened():
             _open_trade(state, fact)
@@ -185,9 +186,7 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             state.status[fact.ticker] = fact.status
             _hold_exits(state, fact.at_ms, fact.ticker)
         case f.ModeChanged():
-            state.mode, state.mode_reason = fact.mode, fact.reason
-            state.mode_actor, state.mode_since_ms, state.mode_until_ms = fact.actor, fact.at_ms, fact.until_ms
-            state.loss_streak, state.rejects, state.errors = 0, 0, []
+            _change_mode(state, fact)
         case f.Marked():
             state.peak, state.day_open, state.marked_day = fact.peak, fact.day_open, fact.at_ms // 86_400_000
         case f.ConfigChanged():
@@ -218,6 +217,12 @@ def _hold_exits(state: TradingState, at_ms: int, *tickers: str) -> None:
         trade = state.trade_at(ticker)
         if trade is not None and trade.state is TradeState.EXITING:
             trade.exit_held_ms = at_ms
+
+
+def _change_mode(state: TradingState, fact: f.ModeChanged) -> None:
+    state.mode, state.mode_reason = fact.mode, fact.reason
+    state.mode_actor, state.mode_since_ms, state.mode_until_ms = fact.actor, fact.at_ms, fact.until_ms
+    state.loss_streak, state.rejects, state.errors = 0, 0, []
 
 
 def _drop_spent(state: TradingState, trade_id: str) -> None:
@@ -284,6 +289,8 @@ def _move_order(state: TradingState, fact: f.OrderMoved) -> None:
     order.changed_ms = fact.at_ms
     if fact.event == "sent":
         order.sent_ms = fact.at_ms
+        order.sends += 1
+    order.again_ms = fact.again_ms
     if fact.reason:
         order.reason = fact.reason
     if fact.order_id and not order.order_id:

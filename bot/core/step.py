@@ -44,6 +44,7 @@ def _decide(turn: Turn, event: events.Event, rules: Rules) -> None:
         case events.Sweep():
             exiting.sweep(turn, event)
             breakers.judge(turn, event.quotes)
+            entering.send_again(turn, event.quotes)
         case events.FillSeen():
             replies.fill_seen(turn, event)
         case events.OrderSeen():
@@ -82,6 +83,8 @@ def _boot(turn: Turn, event: events.Boot) -> None:
     if (merged.risk, merged.strategy) != (state.config.risk, state.config.strategy):
         turn.record(ConfigChanged(turn.at_ms, merged))
     for order in turn.state.orders.values():
+        if order.state is OrderState.DEFERRED:
+            replies.drop(turn, order, "the program restarted")
         if order.state in (OrderState.INTENT, OrderState.SENDING):
             turn.move_order(order, "lost", reason="the program restarted")
         if order.state is OrderState.UNKNOWN:

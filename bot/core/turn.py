@@ -51,7 +51,7 @@ class Turn:
         return f"{self.state.boot}-{self.state.ids}"
 
     def move_order(
-        self, order: Order, event: OrderEvent, order_id: str = "", filled: int = 0, reason: str = ""
+        self, order: Order, event: OrderEvent, order_id: str = "", filled: int = 0, reason: str = "", again_ms: int = 0
     ) -> bool:
         """Record one step of the order's table; a refused step changes nothing and is reported. A repeat is no fact."""
         after = orders.advance(order.state, event)
@@ -66,7 +66,7 @@ class Turn:
         news = after != order.state or filled > order.filled or (order_id and not order.order_id)
         news = news or (reason in orders.SPENT and order.reason not in orders.SPENT)
         if news or (event == "sent" and not order.sent_ms):
-            self.record(OrderMoved(self.at_ms, order.client_order_id, event, order_id, Count(filled), reason))
+            self.record(OrderMoved(self.at_ms, order.client_order_id, event, order_id, Count(filled), reason, again_ms))
         return True
 
     def move_trade(self, trade: Trade, event: TradeEvent, kind: ExitKind | None = None) -> bool:

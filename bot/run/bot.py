@@ -184,7 +184,8 @@ class Bot:
         log.info("stopping: entries are off, stops keep working for up to %g s", timeout_s)
         for name in ("StrategyLoop", "MarketData", "Snapshot"):
             self.loops[name].stop()
-        for client_order_id in self.executor.drop_entries():
+        deferred = [o.client_order_id for o in self.state.orders.values() if o.state == "deferred"]
+        for client_order_id in [*self.executor.drop_entries(), *deferred]:
             self.door.handle(CreateReplied(now_ms(), client_order_id, NotSent("the program is stopping")))
         for order in list(self.state.orders.values()):
             if order.purpose == "entry" and order.live() and order.order_id:

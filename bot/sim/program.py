@@ -124,7 +124,8 @@ class Program:
             return
         self.stopping = True
         now = self.clock.now_ms
-        for client_order_id in self.executor.drop_entries():
+        deferred = [o.client_order_id for o in self.state.orders.values() if o.state == "deferred"]
+        for client_order_id in [*self.executor.drop_entries(), *deferred]:
             self.handle(CreateReplied(now, client_order_id, NotSent("the program is stopping")))
         for order in list(self.state.orders.values()):
             if order.purpose == "entry" and order.live() and order.order_id:
@@ -275,6 +276,9 @@ class Program:
     def _perform(self, job: Job) -> None:
         now = self.clock.ms
         if isinstance(job, PlaceOrder):
+            if job.purpose == "entry" and self.stopping:
+                self.handle(CreateReplied(now(), job.client_order_id, NotSent("the program is stopping")))
+                return
             if job.purpose == "entry":
                 turn = self.handle(Sending(now(), job.client_order_id))
                 if turn.answer is None or not turn.answer.ok:

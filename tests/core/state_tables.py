@@ -36,7 +36,8 @@ def page() -> str:
                 "state stays as it is, and an alarm says so.",
                 "## Order",
                 "`sent`: its bytes are leaving. `lost`: its outcome is not known. `absent`: proven never to have been "
-                "applied. A fill after the end is booked all the same; the state does not become live again.",
+                "applied. `deferred`: not applied this time, for a reason that passes. `again`: it is sent once more. "
+                "A fill after the end is booked all the same; the state does not become live again.",
                 *_cycle(orders.TRANSITIONS, "intent", set(orders.OrderState) - orders.LIVE),
                 "## Trade",
                 "A trade is one market's bracket: its entry with stop, target and time exit. A late fill of its entry "

@@ -15,7 +15,7 @@ from bot.core.orders import OrderState
 from bot.core.state import dump, fold, load, new_state, state_hash
 from bot.core.trades import TradeState
 from bot.core.units import Count
-from bot.core.venue import AlreadyExists, NotFound, Rejected, Unknown
+from bot.core.venue import Accepted, AlreadyExists, NotFound, Rejected, Unknown
 
 
 def codes(scene: Scene) -> list[str]:
@@ -44,7 +44,7 @@ def test_a_refused_step_leaves_the_state_unchanged_and_is_reported() -> None:
     scene.do(e.Sending(scene.now, entry.client_order_id))
     scene.do(e.CreateReplied(scene.now, entry.client_order_id, Rejected("invalid_price", "", 400)))
     before = dump(scene.state)
-    scene.do(e.Sending(scene.now, entry.client_order_id))
+    scene.do(e.CreateReplied(scene.now, entry.client_order_id, Accepted("x", Count(0), entry.count)))
     assert dump(scene.state) == before and codes(scene) == ["order_step_refused"]
 
 

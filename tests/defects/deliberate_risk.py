@@ -3,6 +3,7 @@
 from tests.defects.deliberate import Defect
 
 LIMITS = "tests/core/test_limits.py::"
+AGAIN = "tests/core/test_send_again.py::"
 BREAKERS = "tests/core/test_breakers.py::"
 
 # fmt: off
@@ -76,6 +77,31 @@ RISK = (
         "errors never grow old", "R", "bot/core/breakers.py",
         'at > now_ms - limits["error_window"] * 1000', "at > 0",
         BREAKERS + "test_unknown_outcomes_within_the_window_pause_entries_and_older_ones_do_not_count",
+    ),
+    Defect(
+        "an entry is tried without end", "R", "bot/core/orders.py",
+        "or order.sends >= SENDS or", "or",
+        AGAIN + "test_what_was_not_applied_is_sent_again_as_it_was_and_given_up_after_the_third_time",
+    ),
+    Defect(
+        "an entry is sent again at a price that has gone", "R", "bot/core/entering.py",
+        'if order.time_in_force != "good_till_canceled" and beyond:', "if False:",
+        AGAIN + "test_an_entry_is_dropped_when_the_price_it_wanted_has_gone",
+    ),
+    Defect(
+        "an entry is sent again after a restart", "R P2", "bot/core/step.py",
+        "        if order.state is OrderState.DEFERRED:\n", "        if False:\n",
+        AGAIN + "test_nothing_is_sent_again_after_a_restart",
+    ),
+    Defect(
+        "an old signal is still sent", "R", "bot/core/replies.py",
+        "    if turn.at_ms > order.valid_until_ms:", "    if False:",
+        AGAIN + "test_an_entry_that_waited_too_long_in_the_queue_is_not_sent",
+    ),
+    Defect(
+        "one entry is handed to the executor twice", "R", "bot/core/entering.py",
+        '                turn.move_order(order, "again")\n', "",
+        AGAIN + "test_what_was_not_applied_is_sent_again_as_it_was_and_given_up_after_the_third_time",
     ),
 )
 # fmt: on
