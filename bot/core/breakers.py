@@ -82,12 +82,15 @@ def _at_stop(state: TradingState, position: Position) -> int:
 
 
 def _mark(turn: Turn, profit: int) -> None:
-    """Record where the day began, and a new peak: when it is a hundredth of the limit higher, not with every tick."""
+    """Record where the day began, and a new peak: when it is a hundredth of the limit higher, not with every tick.
+
+    The first mark of all is a peak: what was lost before, by books older than marks, is no drawdown."""
     state, now = turn.state, turn.at_ms
     new_day = now // DAY_MS != state.marked_day
     if new_day or profit - state.peak >= state.config.risk["max_drawdown"] // 100:
         day_open = profit if new_day else state.day_open
-        turn.record(Marked(now, Money(max(profit, state.peak)), Money(day_open)))
+        peak = max(profit, state.peak) if state.marked_day else profit
+        turn.record(Marked(now, Money(peak), Money(day_open)))
 
 
 def _tripped(state: TradingState, now_ms: int, profit: int | None) -> list[tuple[Use, int]]:

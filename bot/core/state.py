@@ -17,6 +17,9 @@ SCHEMA = 1
 """Version of this state and of the facts; a snapshot of another version is not loaded."""
 
 
+ERRORS_KEPT_MS = 3_600_000
+"""The longest error_window that settings allow. Folding reads no setting: an older journal may lack it."""
+
 KEPT_SPENT = 8
 """Exits of a live trade that ended without a fill and stay in the state; history keeps them all."""
 
@@ -301,8 +304,7 @@ def _move_order(state: TradingState, fact: f.OrderMoved) -> None:
 def _count_trouble(state: TradingState, order: Order, fact: f.OrderMoved) -> None:
     """Entries that were sent and refused in a row, and when an order became unknown, for the breakers."""
     if fact.event == "lost" and order.state is not orders.OrderState.UNKNOWN:
-        since = fact.at_ms - state.config.risk["error_window"] * 1000
-        state.errors = [*(at for at in state.errors if at > since), fact.at_ms]
+        state.errors = [*(at for at in state.errors if at > fact.at_ms - ERRORS_KEPT_MS), fact.at_ms]
     if order.purpose == "entry" and fact.event == "rejected" and order.state is orders.OrderState.SENDING:
         state.rejects += 1
     elif order.purpose == "entry" and fact.event in ("rested", "part_filled", "filled", "cancelled"):

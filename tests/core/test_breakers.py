@@ -6,8 +6,8 @@ from scene import PLAN, T0, TICKER, Scene, quote
 from bot.core import breakers
 from bot.core import events as e
 from bot.core.effects import Notice
-from bot.core.facts import Marked
-from bot.core.state import dump, load
+from bot.core.facts import Marked, OrderMoved
+from bot.core.state import dump, fold, load
 from bot.core.trades import ExitPlan
 from bot.core.units import Money, Price
 from bot.core.venue import NotSent, Rejected, Unknown
@@ -293,11 +293,39 @@ def test_no_breaker_holds_a_stop() -> None:
 
 
 def test_every_breaker_says_how_near_it_is() -> None:
-    scene = held(Scene())
+    scene = Scene()
+    scene.sweep()
+    held(scene)
     shown = {
         use.name: (use.value, use.limit) for use in breakers.uses(scene.state, scene.now, {TICKER: quote(8_700, 8_800)})
     }
-    assert shown["max_daily_loss"] == (2_000_000, 100_000_000)
+    assert shown["max_daily_loss"] == (2_010_000, 100_000_000)
     assert shown["max_drawdown"] == (2_010_000, 150_000_000)
     assert shown["max_loss_streak"] == (0, 5) and shown["max_rejects"] == (0, 5) and shown["max_errors"] == (0, 6)
-    assert scene.state.day_open == Money(-10_000)
+    assert scene.state.day_open == Money(0)
+
+
+# books written before there were breakers
+
+
+def test_a_journal_older_than_the_breakers_settings_is_replayed() -> None:
+    scene = Scene()
+    scene.propose()
+    [entry] = scene.sent()
+    blob = dump(scene.state)
+    scene.do(e.Sending(scene.now, entry.client_order_id))
+    scene.do(e.CreateReplied(scene.now, entry.client_order_id, Unknown("no reply")))
+    old = load(blob)
+    for name in set(old.config.risk) - {"max_order_cost", "max_drawdown"}:
+        del old.config.risk[name]
+    old.errors = [T0 - 3_600_000]
+    for fact in [x for x in scene.facts if isinstance(x, OrderMoved)]:
+        fold(old, fact)
+    assert old.errors == scene.state.errors == [T0], "and an hour later it is forgotten"
+
+
+def test_what_was_lost_before_the_first_mark_is_no_drawdown() -> None:
+    scene = stage()
+    scene.state.realized = Money(-400_000_000)
+    scene.sweep()
+    assert scene.state.mode == "RUNNING" and scene.state.peak == -400_000_000

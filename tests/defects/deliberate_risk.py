@@ -40,8 +40,18 @@ RISK = (
     ),
     Defect(
         "the drawdown's peak is never written", "R C25", "bot/core/breakers.py",
-        "Money(max(profit, state.peak))", "state.peak",
+        "max(profit, state.peak) if", "state.peak if",
         BREAKERS + "test_a_drawdown_from_the_peak_ends_entries_until_the_operator_starts_them_also_after_a_restart",
+    ),
+    Defect(
+        "folding asks for a setting that an older journal lacks", "P5", "bot/core/state.py",
+        "fact.at_ms - ERRORS_KEPT_MS", 'fact.at_ms - state.config.risk["error_window"] * 1000',
+        BREAKERS + "test_a_journal_older_than_the_breakers_settings_is_replayed",
+    ),
+    Defect(
+        "what was lost before the first mark is a drawdown", "R", "bot/core/breakers.py",
+        "if state.marked_day else profit", "if True else profit",
+        BREAKERS + "test_what_was_lost_before_the_first_mark_is_no_drawdown",
     ),
     Defect(
         "a deposit is a profit", "R C38", "bot/core/breakers.py",
