@@ -45,12 +45,19 @@ def test_it_enters_protects_and_leaves_and_its_books_equal_the_ledger(program: P
 
 @pytest.mark.timeout(300)
 def test_after_sigkill_the_position_is_armed_before_anything_is_sent(program: Program) -> None:
-    """Trades that stay open (no target, far stop), durable for a second, so that the kill finds them held."""
+    """Trades that stay open (no target, far stop), durable for a second, so that the kill finds them held.
+
+    Their stops were moved by hand, and are found where they were put.
+    """
     stay = {"target_distance": "0.0000", "time_exit": 0, "stop_distance": "0.5000", "min_to_end": 45}
     program.start().configure(strategy=QUICK | stay)
     program.until(lambda: program.lines("protected"), 60, "no protected position")
     time.sleep(1)
+    answers = [program.post(f"positions/{p['ticker']}/plan", {"stop": "0.3100"}) for p in program.items("positions")]
+    assert any(answer.get("code") == "plan_changed" for answer in answers), answers
+    time.sleep(1)
     held = {p["ticker"]: (p["stop"], p["target"]) for p in program.items("positions")}
+    assert ("0.3100", None) in held.values()
     program.kill()
     log_before = len(program.log.read_text().splitlines())
     program.start()
