@@ -14,6 +14,8 @@ class Books:
     def __init__(self) -> None:
         self._books: dict[str, Book] = {}
         self._crossed_since: dict[str, int] = {}
+        self.crossed = 0
+        """How often a book was crossed."""
         self.contradicted: set[str] = set()
         """Books that a delta just disproved; the owner asks for new snapshots and clears this."""
 
@@ -65,7 +67,9 @@ class Books:
 
     def _top(self, ticker: str, book: Book, exchange_ms: int, received_ns: int) -> Quote | None:
         if book.crossed:
-            self._crossed_since.setdefault(ticker, received_ns)
+            if ticker not in self._crossed_since:
+                self._crossed_since[ticker] = received_ns
+                self.crossed += 1
             return None
         if self._crossed_since:
             self._crossed_since.pop(ticker, None)

@@ -28,6 +28,9 @@ TRADE = "trade"
 REFRESHED = 300
 """Most quotes that are read before one strategy pass: three calls (kalshi-api.md 4.5)."""
 
+_RELIST_NS = 5_000_000_000
+"""Off the grid may also mean that the grid changed: the markets are listed anew, at most this often."""
+
 _DOUBT_NS = 2_000_000_000
 """A book that stands still this long while the ticker says otherwise has lost its changes."""
 
@@ -79,6 +82,8 @@ class MarketData:
         """Since when the ticker has disagreed with a book that did not move."""
         self._held: frozenset[str] = frozenset()
         self._followed: frozenset[str] = frozenset()
+        self._refused: dict[str, int] = {}
+        """Ticker -> prices that could not be."""
         self._load_prices = False
         self._confirming = False
         self._discovering = False
@@ -258,6 +263,7 @@ class MarketData:
             bad_frames=stats.bad_frames,
             gaps=stats.gaps,
             resyncs=stats.resyncs,
+            refused=sum(self._refused.values()) + self._books.crossed,
             reconnects=max(0, stats.connects - 1),
             subscriptions=self._stream.subscribed(),
             markets=len(self._listing.markets),
@@ -333,8 +339,10 @@ class MarketData:
             self._publish(quote)
 
     def _publish(self, quote: Quote) -> None:
-        """Keep it; tell the listener when the top changed in a followed market."""
+        """Keep it; tell the listener when the top changed in a followed market. What cannot be is refused."""
         ticker = quote.ticker
+        if not self._possible(quote):
+            return
         old = self._quotes.get(ticker)
         self._quotes[ticker] = quote
         self._confirmed_ns[ticker] = quote.received_ns
@@ -347,6 +355,21 @@ class MarketData:
             or old.ask_size != quote.ask_size
         ):
             self._on_tick(quote)
+
+    def _possible(self, quote: Quote) -> bool:
+        """Neither crossed nor off the market's grid; else it is counted and changes nothing."""
+        bid, ask = quote.bid, quote.ask
+        market = self._listing.markets.get(quote.ticker)
+        on_grid = market is None or all(price is None or market.grid.valid(price) for price in (bid, ask))
+        if on_grid and (bid is None or ask is None or bid < ask):
+            return True
+        if quote.ticker not in self._refused:
+            why = "crossed" if on_grid else "off the grid"
+            self._log(f"refused, and counted from now on: {quote.ticker} {bid}/{ask} by {quote.source} is {why}")
+        self._refused[quote.ticker] = self._refused.get(quote.ticker, 0) + 1
+        if not on_grid and quote.received_ns - self._listing.listed_ns > _RELIST_NS:
+            self._on_missed()
+        return False
 
     def _confirm(self, ticker: str, now_ns: int) -> None:
         if ticker in self._quotes:

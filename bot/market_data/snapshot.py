@@ -51,6 +51,8 @@ class Health(msgspec.Struct, frozen=True):
     bad_frames: int
     gaps: int
     resyncs: int
+    refused: int
+    """Prices that cannot be: crossed, or off the market's grid."""
     reconnects: int
     subscriptions: Mapping[str, int]
     markets: int

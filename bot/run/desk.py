@@ -81,7 +81,7 @@ class Desk:
             ok, detail = self.ready()
             feed = bot.market_data.health() if bot else None
             age = {"status": feed.status, "age_seconds": feed.age_seconds} if feed else None
-            return {"ready": ok, "market_data": age, **detail}
+            return {"ready": ok, "market_data": age, "stream": page.stream(feed) if feed else None, **detail}
         if bot is None:
             return {"state": "STANDBY", "reason": self.standby_reason}
         if name == "performance":

@@ -10,6 +10,7 @@ from bot.core.positions import mark_value
 from bot.core.trades import Trade, break_even, exit_quote
 from bot.core.units import ONE, format_count, format_money, format_price
 from bot.core.venue import Quote
+from bot.market_data.snapshot import Health
 from bot.run.bot import Bot
 from bot.run.door import now_ms
 from bot.run.market_rows import title
@@ -72,17 +73,7 @@ def status(bot: Bot) -> Dict:
         "exits": True,
         "server_ms": now_ms(),
         "loops": loops,
-        "stream": {
-            "connected": feed.connected,
-            "since_ms": feed.connected_since_ns // 1_000_000,
-            "reconnects": feed.reconnects,
-            "gaps": feed.gaps,
-            "bad_frames": feed.bad_frames,
-            "frames": feed.frames,
-            "rate": round(feed.frames_per_second, 1),
-            "lag_ms": feed.lag_ms,
-            "stale_held": list(feed.stale_held),
-        },
+        "stream": stream(feed),
         "market_data": {
             "status": feed.status,
             "age_seconds": feed.age_seconds,
@@ -90,6 +81,7 @@ def status(bot: Bot) -> Dict:
             "markets": feed.markets,
             "read_tokens": round(bot.reads.budget.tokens),
             "resyncs": feed.resyncs,
+            "refused": feed.refused,
         },
         "canary": {"count": bot.reads.canary.count, "kinds": dict(bot.reads.canary.kinds)},
         "recorder": {"frames": bot.recorder.frames, "dropped": bot.recorder.dropped, "error": bot.recorder.error},
@@ -107,6 +99,22 @@ def status(bot: Bot) -> Dict:
         },
         "latency_us": bot.latency.shown(),
         "hub_lag_ms": {"p99": round(bot.hub_lag.p99_ms(), 2), "worst": round(bot.hub_lag.worst_ms, 2)},
+    }
+
+
+def stream(feed: Health) -> Dict:
+    """How the stream does; `lag_ms` by the exchange's own time of the newest message."""
+    return {
+        "connected": feed.connected,
+        "since_ms": feed.connected_since_ns // 1_000_000,
+        "reconnects": feed.reconnects,
+        "gaps": feed.gaps,
+        "resyncs": feed.resyncs,
+        "bad_frames": feed.bad_frames,
+        "frames": feed.frames,
+        "rate": round(feed.frames_per_second, 1),
+        "lag_ms": feed.lag_ms,
+        "stale_held": list(feed.stale_held),
     }
 
 

@@ -205,6 +205,11 @@ BOOKS = (
         "tests/kalshi/test_series.py::test_an_announced_change_of_fees_counts_from_its_time_on",
     ),
     Defect(
+        "a price off the market's grid is believed", "P9", "bot/market_data/market_data.py",
+        "market is None or all(", "True or all(",
+        "tests/market_data/test_review_market_data.py::test_prices_that_cannot_be_are_refused_and_counted",
+    ),
+    Defect(
         "a half-open socket is waited for", "C8 C18", "bot/kalshi/stream.py",
         "if now_ns - last_ns > SILENCE_NS:", "if now_ns - last_ns > 10 * SILENCE_NS:",
         "tests/kalshi/test_kalshi_stream.py::test_silence_for_12_seconds_is_a_dead_connection_and_we_asked_before",

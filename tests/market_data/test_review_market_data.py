@@ -108,3 +108,23 @@ def test_a_book_that_was_unwanted_for_a_moment_gets_a_new_snapshot():
     [again] = subscriptions.commands(3)
     params = msgspec.json.decode(again.body)["params"]
     assert (params["action"], params["market_tickers"]) == ("get_snapshot", ["B"])
+
+
+def test_prices_that_cannot_be_are_refused_and_counted():
+    world = World()
+    world.reads.listed = {"A": (4000, 4200), "B": (4000, 4200)}
+    world.data.discover()
+    world.data.follow(frozenset({"A"}), ("B",))
+    for bid, ask in (("0.4300", "0.4300"), ("0.4400", "0.4600"), ("0.4100", "0.4200")):
+        world.ticker(bid, ask, ticker="B")
+        assert world.data.quote("B").bid in (4000, 4400, 4100)
+    assert world.data.health().refused == 1, "crossed"
+    world.ticker("0.4155", "0.4200", ticker="B")
+    assert world.data.health().refused == 2 and world.data.quote("B").bid != 4155
+    assert world.missed == [], "the grid was read a moment ago"
+    world.now += 6 * S
+    world.ticker("0.4155", "0.4200", ticker="B")
+    assert len(world.missed) == 1, "perhaps the grid is another one now"
+    world.snapshot(bid="0.4200", ask="0.4200")
+    world.snapshot(bid="0.4300", ask="0.4200")
+    assert world.data.health().refused == 4, "one crossed book counts once"

@@ -170,6 +170,7 @@ class StandInDesk:
                 "status": "stale" if self.stale_held else "ok",
                 "discovered_ms": now - (300_000 if self.stale_held else 4_000),
                 "resyncs": 1,
+                "refused": 0,
             },
             "exchange": {"reachable": True, "checked_ms": now},
             "odds": {"state": "ok", "updated_ms": now - 20_000, "remaining": 480},

@@ -18,7 +18,7 @@ function said({ market_data: data, stream }, now) {
 }
 
 function streamed(data, stream, now) {
-  const counts = `${stream.gaps} gaps, ${data.resyncs} resyncs, ${stream.reconnects} reconnects`;
+  const counts = `${stream.gaps} gaps, ${data.resyncs} resyncs, ${stream.reconnects} reconnects, ${data.refused} refused`;
   if (!stream.connected) return `no stream: prices by request · ${counts}`;
   return `stream up ${span(now - stream.since_ms)}, ${stream.rate} messages/s, ${stream.lag_ms} ms behind · ${counts}`;
 }
