@@ -49,7 +49,7 @@ BOOKS = (
     ),
     Defect(
         "the fee is rounded down", "P7", "bot/core/fees.py",
-        "-(-raw // 1_000_000)", "(raw // 1_000_000)",
+        "-(-raw // (rate", "(raw // (rate",
         "tests/core/test_accounting.py::test_fees_equal_the_table_of_the_fact_sheet",
     ),
     Defect(
