@@ -169,6 +169,7 @@ def build(settings: Settings, publish: Callable[[], None]) -> tuple[Bot, list[fa
         history=history, reads=reads, orders=orders, market_data=market_data,
         executor=Executor(WriteBudget(limits.write_rate, limits.write_capacity)),
         recorder=recorder, odds=_odds(settings, venue), strategy=strategy, publish=publish,
+        start_word="LIVE" if settings.mode == "live" else "",
     )  # fmt: skip
     bot_box.append(bot)
     return bot, replayed

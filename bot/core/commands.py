@@ -42,7 +42,7 @@ SAYS = {
 }
 
 
-def command(turn: Turn, event: Command, strategy_params: tuple[Param, ...]) -> None:
+def command(turn: Turn, event: Command, strategy_params: tuple[Param, ...], start_word: str = "") -> None:
     """Apply or refuse the operator's word; the answer says what it did and does not do."""
     verb = event.verb
     if verb == "close":
@@ -58,6 +58,8 @@ def command(turn: Turn, event: Command, strategy_params: tuple[Param, ...]) -> N
     if after is None:
         hint = "re-arm first" if state.mode == "HALTED" else "not possible now"
         return turn.refuse("not_in_this_state", f"{verb}: {hint}, the state is {state.mode} ({state.mode_reason})")
+    if verb == "start" and start_word and not state.started and event.args.get("confirm") != start_word:
+        return turn.refuse("confirm", f'this trades with real money from now on: send {{"confirm": "{start_word}"}}')
     refusal = breakers.start(turn, event.quotes) if verb == "start" else ""
     if refusal:
         return turn.refuse("limit_reached", refusal)

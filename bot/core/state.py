@@ -44,6 +44,8 @@ class TradingState(msgspec.Struct):
     mode_since_ms: int
     mode_until_ms: int = 0
     """When the mode ends by itself; 0: not before somebody says so."""
+    started: bool = False
+    """Entries have been on before."""
     schema: int = SCHEMA
     facts: int = 0
     boot: str = ""
@@ -224,6 +226,7 @@ def _hold_exits(state: TradingState, at_ms: int, *tickers: str) -> None:
 
 def _change_mode(state: TradingState, fact: f.ModeChanged) -> None:
     state.mode, state.mode_reason = fact.mode, fact.reason
+    state.started = state.started or fact.mode == "RUNNING"
     state.mode_actor, state.mode_since_ms, state.mode_until_ms = fact.actor, fact.at_ms, fact.until_ms
     state.loss_streak, state.rejects, state.errors = 0, 0, []
 

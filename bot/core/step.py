@@ -12,10 +12,14 @@ from bot.core.turn import Turn
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What `step` needs to know that is not state: the strategy's parameters and the reconciliation interval."""
+    """What `step` needs to know that is not state: the strategy's parameters and the reconciliation interval.
+
+    `start_word` has to be typed before entries are turned on for the first time; '' where nothing is at stake.
+    """
 
     strategy_params: tuple[Param, ...]
     reconcile_interval_ms: int
+    start_word: str = ""
 
 
 def step(state: TradingState, event: events.Event, rules: Rules) -> Turn:
@@ -64,7 +68,7 @@ def _decide(turn: Turn, event: events.Event, rules: Rules) -> None:
         case events.Propose():
             entering.propose(turn, event, rules.reconcile_interval_ms)
         case events.Command():
-            commands.command(turn, event, rules.strategy_params)
+            commands.command(turn, event, rules.strategy_params, rules.start_word)
         case events.Boot():
             _boot(turn, event)
 

@@ -86,6 +86,7 @@ class Bot:
         odds: OddsFeed,
         strategy: Strategy,
         publish: Callable[[], None],
+        start_word: str = "",
     ) -> None:
         self.settings = settings
         self.boot = boot
@@ -120,7 +121,7 @@ class Bot:
         self._equity_ms = 0
         self._stopping = self._closed = False
         self._greenlets: list[gevent.Greenlet] = []
-        rules = Rules(strategy.params, round(settings.reconcile_interval * 1000))
+        rules = Rules(strategy.params, round(settings.reconcile_interval * 1000), start_word)
         self.door = Door(
             state, rules, journal, executor,
             on_work=self._pump, on_facts=self._on_facts, on_notice=self.notices.add, on_wake=self._on_wake,

@@ -69,6 +69,7 @@ def status(bot: Bot) -> Dict:
         "reason": state.mode_reason,
         "since_ms": state.mode_since_ms,
         "until_ms": state.mode_until_ms or None,
+        "start_word": "" if state.started else bot.door.rules.start_word,
         "entries": state.mode == "RUNNING" and not state.findings.get("cash:account"),
         "exits": True,
         "server_ms": now_ms(),

@@ -3,13 +3,15 @@
 from typing import Any, get_args
 
 import pytest
-from scene import PLAN, T0, TICKER, Scene, market
+from scene import PARAMS, PLAN, T0, TICKER, Scene, market
 
 from bot.core import commands
 from bot.core import events as e
 from bot.core.config import RISK
 from bot.core.effects import CancelOrder, PlaceOrder
 from bot.core.facts import OrderIntended, TradeOpened, TradingMode
+from bot.core.state import dump, load, new_state
+from bot.core.step import Rules, step
 from bot.core.units import Count, Price
 
 
@@ -243,3 +245,22 @@ def test_an_order_is_cancelled_by_either_of_its_ids(by: str) -> None:
     assert scene.do(e.Command(scene.now, "cancel", "test", {"order": name})).answer.ok
     assert [c.client_order_id for c in scene.effects if isinstance(c, CancelOrder)] == [entry.client_order_id]
     assert scene.do(e.Command(scene.now, "cancel", "test", {"order": "nobody"})).answer.code == "no_order"
+
+
+def test_real_money_is_traded_for_the_first_time_when_the_word_is_typed_and_a_restart_remembers() -> None:
+    scene = Scene()
+    scene.state = new_state(scene.state.config, "PAUSED", T0)
+    rules = Rules(PARAMS, 10_000, "LIVE")
+
+    def start(**args: object) -> str:
+        answer = step(scene.state, e.Command(T0, "start", "you", dict(args)), rules).answer
+        assert answer is not None
+        return answer.code
+
+    step(scene.state, e.Boot(T0, "b1", scene.state.config), rules)
+    assert start() == "confirm" and start(confirm="live") == "confirm" and scene.state.mode == "PAUSED"
+    assert start(confirm="LIVE") == "start" and scene.state.mode == "RUNNING"
+    step(scene.state, e.Command(T0, "pause", "you", {}), rules)
+    scene.state = load(dump(scene.state))
+    step(scene.state, e.Boot(T0, "b2", scene.state.config), rules)
+    assert scene.state.mode == "PAUSED" and start() == "start"

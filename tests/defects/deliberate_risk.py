@@ -113,5 +113,11 @@ RISK = (
         '                turn.move_order(order, "again")\n', "",
         AGAIN + "test_what_was_not_applied_is_sent_again_as_it_was_and_given_up_after_the_third_time",
     ),
+    Defect(
+        "real money needs no word", "R", "bot/core/commands.py",
+        'event.args.get("confirm") != start_word', 'event.args.get("confirm") == ""',
+        "tests/core/test_entries.py::"
+        "test_real_money_is_traded_for_the_first_time_when_the_word_is_typed_and_a_restart_remembers",
+    ),
 )
 # fmt: on

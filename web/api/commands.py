@@ -31,7 +31,9 @@ class Command:
 
 
 COMMANDS = (
-    Command("start", "/bot/start", "Let the bot open positions"),
+    Command(
+        "start", "/bot/start", "Let the bot open positions; for the first time live, `confirm` is LIVE", ("confirm",)
+    ),
     Command("pause", "/bot/pause", "No new entries; stops and targets go on", ("reason",)),
     Command("stop", "/bot/stop", "No entries, resting entries are cancelled; stops and targets go on", ("reason",)),
     Command("kill", "/bot/kill", "Halt at once: no entries, resting ones are cancelled; stops protect on", ("reason",)),
@@ -144,7 +146,7 @@ def _strings(body: dict[str, Any], command: Command) -> dict[str, str]:
     if command.word and body.get("confirm") != command.word:
         detail = f"This needs a second step: send {{'confirm': '{command.word}'}}."
         raise Problem(422, "confirm", detail, [{"pointer": "/confirm", "detail": f"the word {command.word}"}])
-    return {name: text for name, text in body.items() if name != "confirm"}
+    return {name: text for name, text in body.items() if name != "confirm" or not command.word}
 
 
 def _not_built_yet() -> Response:

@@ -77,7 +77,8 @@ SCHEMAS: dict[str, Schema] = {
             "odds": {"type": "object"},
             "store": {"type": "object"},
             "reconciliation": {"type": "object"},
-        }
+        },
+        {"start_word": TEXT},
     ),
     "Money": obj(
         dict.fromkeys(

@@ -123,9 +123,10 @@ async function kill(store) {
 
 async function start(store) {
   const real = store.rows("meta").mode === "live";
-  const question = { title: "Trade with real money?", text: "The bot will open positions on Kalshi with your money.", action: "Start trading real money" };
+  const word = store.rows("status").start_word || null;
+  const question = { title: "Trade with real money?", text: "The bot will open positions on Kalshi with your money.", action: "Start trading real money", word };
   if (real && !(await confirmed(question))) return;
-  await act(byId("start"), { pending: "Starting…", path: "/bot/start", what: "Start" });
+  await act(byId("start"), { pending: "Starting…", path: "/bot/start", body: word ? { confirm: word } : {}, what: "Start" });
 }
 
 async function rearm() {
