@@ -33,10 +33,29 @@ def assert_books_equal(program: Program) -> None:
     assert reconciliation["ok"] and reconciliation["differences"] == []
 
 
+def assert_risk_is_shown(risk: dict[str, Any]) -> None:
+    """Every limit has its use, its limit and the headroom between them; the cash of each shard is among them."""
+    assert risk["state"] == "RUNNING" and risk["until_ms"] is None
+    limits = risk["limits"]
+    names = {name.partition(" ")[0] for name in limits}
+    assert names >= {
+        "max_event_exposure",
+        "max_series_exposure",
+        "insufficient_shard_cash",
+        "max_drawdown",
+        "max_errors",
+    }
+    for row in limits.values():
+        assert float(row["headroom"]) == pytest.approx(float(row["limit"]) - float(row["value"]))
+    assert int(limits["max_open_trades"]["value"]) > 0 and float(limits["max_total_exposure"]["value"]) > 0
+    assert limits["max_event_exposure"]["by"] and limits["max_event_exposure"]["limit"] == "25.000000"
+
+
 @pytest.mark.timeout(300)
 def test_it_enters_protects_and_leaves_and_its_books_equal_the_ledger(program: Program) -> None:
     program.start().configure(strategy=QUICK)
     program.until(lambda: program.lines("protected"), 60, "no protected position")
+    assert_risk_is_shown(program.get("risk"))
     program.until(lambda: closed(program), 120, "no trade was closed")
     program.settle_down()
     assert_books_equal(program)
@@ -83,7 +102,7 @@ def test_books_equal_the_ledger_over_seeds(tmp_path: Path, seed: int, record_pro
     program = Program(tmp_path, PAPER_SEED=str(seed), **FAST)
     try:
         hold = {"target_distance": "0.0000", "time_exit": 0} if seed % 2 else {}
-        program.start().configure(strategy=QUICK | hold)
+        program.start().configure(risk={"max_loss_streak": 1_000}, strategy=QUICK | hold)
         program.until(lambda: len(closed(program)) >= 10, 200, "too few trades were closed")
         program.post("bot/pause")
         program.run_out()
