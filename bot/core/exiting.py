@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bot.core.effects import CancelOrder, PlaceOrder, Wake
+from bot.core.effects import CancelOrder, PlaceOrder, ResolveOrder, Wake
 from bot.core.events import Sweep, Tick
 from bot.core.facts import ExitAttempted, ExitFired, OrderIntended, PlanChanged, QuoteVanished
 from bot.core.orders import SPENT, Order, OrderState
@@ -10,7 +10,7 @@ from bot.core.positions import closing_side
 from bot.core.trades import ExitKind, Trade, TradeState, carried_stop, due, exit_limit, exit_quote
 from bot.core.turn import Turn
 from bot.core.units import ONE, Money, Price, format_count, format_price
-from bot.core.venue import Quote
+from bot.core.venue import Quote, VenueFill, VenueOrder
 
 RETRY_MS = 250
 """Shortest time between two exit orders of one trade."""
@@ -42,8 +42,11 @@ def look(turn: Turn, trade: Trade, quote: Quote | None, tick_ns: int) -> None:
     if trade.open_count() <= 0:
         return
     if _held(turn, trade) <= 0 and not any(o.outstanding() for o in turn.state.orders_of(trade.id)):
-        turn.move_trade(trade, "flat", "external")
-        turn.note("warning", "closed_elsewhere", "the position was closed outside this program", trade.ticker)
+        fill = _forgotten(turn, trade)
+        if fill is None:
+            closed_elsewhere(turn, trade)
+        elif not tick_ns:
+            turn.do(ResolveOrder(next_exit_id(trade), trade.ticker, fill.at_ms))
         return
     if not turn.state.tradeable(trade.ticker):
         return
@@ -62,6 +65,40 @@ def look(turn: Turn, trade: Trade, quote: Quote | None, tick_ns: int) -> None:
         fire(turn, trade, kind, price, tick_ns)
     elif price is not None:
         _carry_stop(turn, trade, price)
+
+
+def closed_elsewhere(turn: Turn, trade: Trade) -> None:
+    turn.move_trade(trade, "flat", "external")
+    turn.note("warning", "closed_elsewhere", "the position was closed outside this program", trade.ticker)
+
+
+def next_exit_id(trade: Trade) -> str:
+    return f"{trade.id}.x{trade.exit_attempt + 1}"
+
+
+def _forgotten(turn: Turn, trade: Trade) -> VenueFill | None:
+    """A fill that nobody claims, and that may be of an exit whose record was lost with the process that sent it.
+
+    An exit leaves before it is durable, so after a restart the next id of the trade is looked up before anybody else
+    is believed to have sold.
+    """
+    if trade.opened_ms >= turn.state.booted_ms:
+        return None
+    side = closing_side(1 if trade.side == "bid" else -1)
+    fills = [b.fill for b in turn.state.unclaimed.values() if (b.fill.ticker, b.fill.side) == (trade.ticker, side)]
+    return min(fills, key=lambda fill: fill.at_ms, default=None)
+
+
+def remember(turn: Turn, trade: Trade, seen: VenueOrder) -> Order:
+    """Record an exit that was found on the exchange though its record was lost: as it was sent then."""
+    turn.record(
+        OrderIntended(turn.at_ms, seen.client_order_id, trade.id, trade.ticker, seen.side, seen.price, seen.initial,
+                      "immediate_or_cancel", "exit", Money(0))
+    )  # fmt: skip
+    turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt + 1, turn.at_ms))
+    order = turn.state.orders[seen.client_order_id]
+    turn.move_order(order, "lost", reason="its record was lost in a crash")
+    return order
 
 
 def _carry_stop(turn: Turn, trade: Trade, price: Price) -> None:

@@ -5,9 +5,9 @@ from bot.core.effects import CancelOrder, ResolveOrder, Wake
 from bot.core.events import CancelReplied, CreateReplied, FillSeen, OrderResolved, OrderSeen, Sending
 from bot.core.facts import ExitAttempted, FillBooked, FillClaimed
 from bot.core.orders import SPENT, Order, OrderState, again_in_ms, reported
-from bot.core.trades import Trade, TradeState
+from bot.core.trades import Trade, TradeState, due
 from bot.core.turn import Turn
-from bot.core.units import ONE, format_count, format_money, format_price
+from bot.core.units import ONE, Price, format_count, format_money, format_price
 from bot.core.venue import Accepted, AlreadyExists, NotFound, NotSent, Outcome, Rejected, Unknown, VenueFill, VenueOrder
 
 REJECTED_RETRY_MS = 1_000
@@ -163,7 +163,7 @@ def described(turn: Turn, order: Order, seen: VenueOrder) -> None:
 
 
 def order_resolved(turn: Turn, event: OrderResolved) -> None:
-    order = turn.state.orders.get(event.client_order_id)
+    order = turn.state.orders.get(event.client_order_id) or _remembered(turn, event)
     if order is None:
         return
     if event.order is not None:
@@ -175,6 +175,17 @@ def order_resolved(turn: Turn, event: OrderResolved) -> None:
         turn.note("info", "order_absent", f"{order.client_order_id} was never applied", order.ticker)
         turn.move_order(order, "absent")
         _after_order(turn, order)
+
+
+def _remembered(turn: Turn, event: OrderResolved) -> Order | None:
+    """The look-up of an exit that only its fill told of: it was ours, or, once proven absent, it was not."""
+    live = (turn.state.trades[trade_id] for trade_id in turn.state.live_trade.values())
+    trade = next((t for t in live if exiting.next_exit_id(t) == event.client_order_id), None)
+    if trade is not None and event.order is not None:
+        return exiting.remember(turn, trade, event.order)
+    if trade is not None and event.absent:
+        exiting.closed_elsewhere(turn, trade)
+    return None
 
 
 def fill_seen(turn: Turn, event: FillSeen) -> None:
@@ -259,8 +270,12 @@ def _after_order(turn: Turn, order: Order, exit_wait_ms: int = 0) -> None:
 
 
 def close(turn: Turn, trade: Trade) -> None:
-    turn.move_trade(trade, "flat")
-    turn.note("info", "closed", f"{trade.exit_kind}: result {format_money(trade.pnl())} after fees", trade.ticker)
+    kind = trade.exit_kind
+    if kind is None:  # why it left was lost in a crash: told from the price it left at, else it was the operator's word
+        price = trade.exit_proceeds // trade.exited
+        kind = due(trade, Price(price if trade.side == "bid" else ONE - price), turn.at_ms) or "flatten"
+    turn.move_trade(trade, "flat", kind)
+    turn.note("info", "closed", f"{kind}: result {format_money(trade.pnl())} after fees", trade.ticker)
 
 
 def protection(trade: Trade) -> str:

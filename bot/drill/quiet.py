@@ -46,7 +46,18 @@ class Quiet:
             engine.add_market(Market(name, event, name, name, name, now_ms - 1000, end, end, end + HOUR), now_ms)
             for side, price in (("bid", BID), ("ask", ASK)):
                 self._call(engine, now_ms, "set_level", name, side, price, DEEP)
+        self._list_game(engine, now_ms)
         self._listen(engine)
+
+    def _list_game(self, engine: Engine, now_ms: int) -> None:
+        """A game that nobody trades: the bot asks for its odds."""
+        engine.add_series(Series("KXNBAGAME", "Quiet game", "Sports", "quadratic"))
+        engine.add_event(Event("KXNBAGAME-Q", "KXNBAGAME", "Quiet at Still", "", mutually_exclusive=True))
+        end = now_ms + 2 * HOUR
+        market = Market(
+            "KXNBAGAME-Q-S", "KXNBAGAME-Q", "Quiet at Still", "Still", "Still", now_ms - 1000, end, end, end
+        )
+        engine.add_market(market, now_ms)
 
     def _listen(self, engine: Engine) -> None:
         def listen() -> None:

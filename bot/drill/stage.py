@@ -14,7 +14,11 @@ import requests
 from bot.drill.program import ROOT, NotInTime, Program
 from bot.drill.quiet import ASK, BID, DEEP, ticker
 
-RISK = {"max_order_cost": "5.000000", "cooldown": 0}
+RISK = {
+    "max_order_cost": "5.000000", "cooldown": 0, "max_entry_rate": 1_000, "max_daily_loss": "10000.000000",
+    "max_drawdown": "10000.000000", "max_loss_streak": 1_000, "max_rejects": 1_000, "max_errors": 1_000,
+}  # fmt: skip
+"""Limits so wide that trades go on and on: disasters are about what has been entered."""
 STRATEGY = {"order_cost": "2.000000", "min_size": "1.00", "max_to_end": 86_400, "min_to_end": 5, "time_exit": 0}
 QUICK = {"STRATEGY_LOOP_INTERVAL": "2", "RECONCILE_INTERVAL": "3", "MARKET_POLL_INTERVAL": "2"}
 
@@ -47,7 +51,7 @@ class Stage:
 
     def enter(self, positions: int) -> None:
         """Start the program and wait until it holds so many markets, each with its stop."""
-        self.program.start().configure(risk=RISK | {"max_open_trades": positions}, strategy=STRATEGY)
+        self.program.start().configure(risk={**RISK, "max_open_trades": positions}, strategy=STRATEGY)
         self.holds(positions)
         self.program.until(lambda: not self.program.items("orders"), 20, "orders remain")
 

@@ -13,6 +13,9 @@ OVERLAP_MS = 60_000
 SETTLED_OVERLAP_MS = 1_800_000
 """The same for settlements, which may be listed well after their time; the core keeps their ids for an hour."""
 
+LOOK_BACK_MS = 7 * 86_400_000
+"""A look-up reaches back this far: an exit's id may have been used by a process that died long before this send."""
+
 BASELINE_MS = 3_600_000
 """The first reading looks back this far for ids that must never be booked."""
 
@@ -64,7 +67,7 @@ def look_up(
     ReadFailed when a listing could not be read completely: the order stays unknown.
     """
     fresh_ms = reads.user_data_timestamp()
-    since = sent_ms - OVERLAP_MS
+    since = sent_ms - LOOK_BACK_MS
     found = next(
         (o for o in reads.orders(ticker=ticker, min_ts=since // 1000) if o.client_order_id == client_order_id), None
     )

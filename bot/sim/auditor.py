@@ -206,6 +206,8 @@ class Auditor:
     def _before(self, fact: f.Fact) -> None:
         """Count what coverage wants to know, in the books as they were before the fact."""
         self.counts[type(fact).__name__] += 1
+        if isinstance(fact, f.OrderIntended) and self._remembered(fact):
+            return
         if isinstance(fact, f.OrderIntended) and fact.purpose == "exit":
             held = self.books.positions.get(fact.ticker, 0)
             told = sum(order.told() for order in self.books.open.values() if order.ticker == fact.ticker)
@@ -221,6 +223,12 @@ class Auditor:
             self.counts[f"plan changed, {fact.author}"] += 1
         wrong = self.books.unfounded(fact)
         require(not wrong, f"{wrong}: {fact}")
+
+    def _remembered(self, fact: f.OrderIntended) -> bool:
+        """An exit of an earlier life, sent before its record was synced: recorded as it was sent, not sent again."""
+        sent = self._sent.get(fact.client_order_id)
+        as_sent = sent is not None and terms(sent.job) == (fact.ticker, fact.side, fact.price, fact.count)
+        return fact.purpose == "exit" and as_sent and sent is not None and self.books.boot not in sent.boots
 
     def _ended(self, fact: f.OrderMoved) -> None:
         """An order that is called ended has ended on the exchange too, with the fills that are known."""

@@ -5,10 +5,10 @@ import pytest
 from scene import PLAN, T0, TICKER, Scene, market
 
 from bot.core import events as e
-from bot.core.effects import CancelOrder, Wake
+from bot.core.effects import CancelOrder, PlaceOrder, ResolveOrder, Wake
 from bot.core.trades import TradeState
 from bot.core.units import Count, Price
-from bot.core.venue import Accepted, AlreadyExists, NotSent, Rejected, Unknown
+from bot.core.venue import Accepted, AlreadyExists, NotSent, Rejected, Unknown, VenueOrder
 
 
 def test_a_filled_entry_is_protected_by_its_plan() -> None:
@@ -239,13 +239,37 @@ def test_a_position_closed_outside_ends_the_trade_without_an_order() -> None:
     scene = Scene()
     scene.held()
     foreign = scene.fill.__self__  # the scene itself
-    from bot.core.effects import PlaceOrder
 
     other = PlaceOrder("manual", TICKER, "ask", Price(8_700), Count(2_000), "good_till_canceled", "exit", "maker")
     foreign.fill(other, 8_700, 2_000, known=False)
     scene.at(2).tick(7_900, 8_100)
     assert scene.sent() == []
     assert (scene.trade().state, scene.trade().exit_kind) == (TradeState.CLOSED, "external")
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_fill_of_an_exit_that_a_crash_forgot_joins_its_trade(ours: bool) -> None:
+    """SIGKILL between the send of a stop and its record: the fill read afterwards carries no id of ours (kill test,
+    seed 1). Before anybody else is believed to have sold, the id that the stop must have had is looked up."""
+    scene = Scene()
+    scene.held()
+    scene.at(60).do(e.Boot(scene.now, "b2", scene.state.config))
+    forgotten = PlaceOrder(f"{scene.trade().id}.x1", TICKER, "ask", Price(7_000), Count(2_000), "immediate_or_cancel",
+                           "exit", "maker")  # fmt: skip
+    scene.at(59).fill(forgotten, 7_900, 2_000, known=False)
+    scene.at(61).sweep(7_900, 8_100)
+    assert scene.effects == [ResolveOrder(forgotten.client_order_id, TICKER, T0 + 59_000)]
+    assert scene.trade().live()
+    scene.at(62).tick(7_800, 8_100)
+    assert scene.effects == [], "nothing is held: nothing is sold"
+    seen = VenueOrder(f"x-{forgotten.client_order_id}", forgotten.client_order_id, TICKER, "ask", Price(7_000),
+                      Count(2_000), Count(2_000), Count(0), "executed", T0 + 59_000, T0 + 59_000)  # fmt: skip
+    scene.at(90).do(e.OrderResolved(scene.now, forgotten.client_order_id, seen if ours else None, not ours))
+    scene.tick(7_800, 8_100)
+    trade = scene.trade()
+    assert (trade.state, trade.exit_kind) == (TradeState.CLOSED, "stop" if ours else "external")
+    assert trade.exited == (2_000 if ours else 0) and (not scene.state.unclaimed) is ours
+    assert scene.sent() == []
 
 
 def test_a_cancel_reply_that_names_another_order_proves_nothing() -> None:

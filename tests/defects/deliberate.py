@@ -148,6 +148,11 @@ ORDERS = (
         "tests/core/test_exit_policy.py::test_no_more_is_sold_than_the_account_holds_in_that_market",
     ),
     Defect(
+        "an exit that a crash forgot is taken for somebody else's", "P1 P7", "bot/core/exiting.py",
+        "        if fill is None:\n", "        if True:\n",
+        "tests/core/test_exits.py::test_a_fill_of_an_exit_that_a_crash_forgot_joins_its_trade",
+    ),
+    Defect(
         "an exit is sold without a bound", "P3", "bot/core/trades.py",
         "reach = plan.bound * steps", "reach = ONE",
         "tests/core/test_exits.py::test_the_bound_grows_with_time_down_to_the_lowest_price",
