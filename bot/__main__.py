@@ -78,6 +78,12 @@ def simulate(argv: list[str]) -> int:
     return run_simulations(argv)
 
 
+def drill(argv: list[str]) -> int:
+    from bot.drill.main import main as run_drills
+
+    return run_drills(argv)
+
+
 def record(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bot record", description=COMMANDS["record"][0])
     parser.add_argument("--seconds", type=float, default=0.0, help="end after this long (default: at Ctrl-C)")
@@ -121,6 +127,7 @@ COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "doctor": ("check settings, key, clock, folder, port and exchange", doctor),
     "kill": ("stop all entries at once, without the page", kill),
     "simulate": ("play seeded disasters in virtual time and audit every step", simulate),
+    "drill": ("stage a disaster on a paper exchange and score the outcome", drill),
     "record": ("record the watched markets into DATA_DIR/recordings, without trading", record),
     "settings": ("show the settings in force", settings),
 }
