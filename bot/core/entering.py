@@ -31,17 +31,18 @@ def propose(turn: Turn, event: Propose, reconcile_interval_ms: int) -> None:
 def send_again(turn: Turn, quotes: Mapping[str, Quote | None]) -> None:
     """Hand deferred entries to the executor whose time has come, or give up those whose signal has lapsed."""
     state, now = turn.state, turn.at_ms
-    for ticker in sorted(quotes):
-        trade = state.trade_at(ticker)
-        for order in state.orders_of(trade.id) if trade is not None else ():
-            if order.state is not OrderState.DEFERRED or now < order.again_ms:
-                continue
-            lapsed = _lapsed(order, trade.plan.time_exit_ms, quotes[ticker], now)  # type: ignore[union-attr]
-            if lapsed:
-                replies.drop(turn, order, lapsed)
-            else:
-                turn.move_order(order, "again")
-                turn.do(_place(order))
+    for order in state.orders.values():
+        if order.state is not OrderState.DEFERRED or now < order.again_ms:
+            continue
+        if order.ticker not in quotes and now <= order.valid_until_ms:
+            continue
+        until_ms = state.trades[order.trade_id].plan.time_exit_ms
+        lapsed = _lapsed(order, until_ms, quotes.get(order.ticker), now)
+        if lapsed:
+            replies.drop(turn, order, lapsed)
+        else:
+            turn.move_order(order, "again")
+            turn.do(_place(order))
 
 
 def _lapsed(order: Order, time_exit_ms: int | None, quote: Quote | None, now_ms: int) -> str:

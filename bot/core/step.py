@@ -33,7 +33,7 @@ def step(state: TradingState, event: events.Event, rules: Rules) -> Turn:
     except Exception as defect:  # the one place where our own bugs become state (DESIGN.md section 3)
         what = f"defect on {type(event).__name__}: {type(defect).__name__}: {defect}"
         turn.defect = defect
-        if state.mode == "RUNNING":
+        if state.mode == "RUNNING" or state.mode_until_ms:  # a breaker's pause would end by itself
             turn.record(ModeChanged(turn.at_ms, "PAUSED", what, "system"))
         turn.note("alarm", "defect", what)
         if turn.answer is None:

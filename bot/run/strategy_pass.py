@@ -19,7 +19,8 @@ REFRESH_MS = 20_000
 """What is older than this is read anew before a pass, within the budget."""
 
 _AT_ONCE = 25
-"""Markets judged before the others have their turn: about a millisecond."""
+"""Markets judged before the others have their turn: about a millisecond. A proposal may take as long by itself, for its
+risk is added up over everything held."""
 
 _A_MOMENT = 1e-6
 """Not 0: after sleep(0) gevent looks at sockets and timers only every 50th time."""
@@ -73,7 +74,7 @@ class StrategyPass:
         for number, (ticker, market) in enumerate(snapshot.markets.items()):
             verdicts[ticker] = self._judge(market, snapshot)
             decisions.append(self._row(ticker, verdicts[ticker], snapshot))
-            if number % _AT_ONCE == _AT_ONCE - 1:
+            if number % _AT_ONCE == _AT_ONCE - 1 or verdicts[ticker].action in ("entered", "refused"):
                 self._put(decisions)
                 decisions = []
                 gevent.sleep(_A_MOMENT)

@@ -3,7 +3,7 @@
 from typing import Any, get_args
 
 import pytest
-from scene import PARAMS, PLAN, T0, TICKER, Scene, market
+from scene import PARAMS, PLAN, RULES, T0, TICKER, Scene, market
 
 from bot.core import commands
 from bot.core import events as e
@@ -192,7 +192,6 @@ def test_closing_one_market_leaves_the_others() -> None:
 
 def test_a_defect_of_ours_stops_entries_and_leaves_stops_working(monkeypatch: pytest.MonkeyPatch) -> None:
     from bot.core import accounting
-    from bot.core.step import step
 
     scene = Scene()
     scene.held()
@@ -201,12 +200,23 @@ def test_a_defect_of_ours_stops_entries_and_leaves_stops_working(monkeypatch: py
         raise KeyError("made up")
 
     monkeypatch.setattr(accounting, "market_changed", broken)
-    from scene import RULES
-
     turn = step(scene.state, e.MarketChange(scene.now, TICKER, "inactive"), RULES)
     assert isinstance(turn.defect, KeyError) and scene.state.mode == "PAUSED"
     scene.tick(7_900, 8_100)
     assert len(scene.sent()) == 1
+
+
+def test_a_defect_of_ours_outlasts_the_pause_of_a_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bot.core import accounting
+
+    scene = Scene()
+    scene.state.rejects = 5
+    scene.sweep()
+    assert scene.state.mode == "PAUSED" and scene.state.mode_until_ms
+    monkeypatch.setattr(accounting, "market_changed", lambda *_: 1 / 0)
+    step(scene.state, e.MarketChange(scene.now, TICKER, "inactive"), RULES)
+    scene.at(10_000).sweep()
+    assert scene.state.mode == "PAUSED" and scene.state.mode_reason.startswith("defect")
 
 
 def test_an_entry_still_waiting_when_kill_comes_is_never_sent() -> None:

@@ -10,8 +10,8 @@ from bot.core import events as e
 from bot.core.effects import PlaceOrder, ResolveOrder, Wake
 from bot.core.orders import AGAIN_MS
 from bot.core.state import dump, load
-from bot.core.units import Count, Price
-from bot.core.venue import NotSent, Outcome, Rejected, Unknown
+from bot.core.units import Count, Money, Price
+from bot.core.venue import NotSent, Outcome, Rejected, Settlement, Unknown
 
 LIMITED = Rejected("too_many_requests", "", 429)
 NO_WAY = NotSent("no connection: refused")
@@ -181,3 +181,13 @@ def test_the_jitter_is_drawn_from_the_id() -> None:
         [entry] = scene.sent()
         waits.add((answered(scene, entry, LIMITED) or 0) - scene.now)
     assert len(waits) > 5
+
+
+def test_an_entry_whose_market_paid_out_meanwhile_is_given_up_and_holds_nothing_back() -> None:
+    scene, entry = entered()
+    assert answered(scene, entry, LIMITED)
+    paid = Settlement(TICKER, "yes", Money(0), Money(0), Count(0), Count(0), scene.now)
+    scene.read(settlements=(paid,))
+    assert TICKER not in scene.state.live_trade and state(scene, entry) == "deferred"
+    scene.at(10).do(e.Sweep(scene.now, {}))
+    assert state(scene, entry) == "rejected"

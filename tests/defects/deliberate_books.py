@@ -145,6 +145,11 @@ BOOKS = (
         "tests/core/test_state_tables.py::test_the_page_is_drawn_from_the_tables_as_they_are",
     ),
     Defect(
+        "our own defect is forgotten when a breaker's pause ends", "P8", "bot/core/step.py",
+        'state.mode == "RUNNING" or state.mode_until_ms:', 'state.mode == "RUNNING":',
+        "tests/core/test_entries.py::test_a_defect_of_ours_outlasts_the_pause_of_a_breaker",
+    ),
+    Defect(
         "our own defect does not stop entries", "P8", "bot/core/step.py",
         'turn.record(ModeChanged(turn.at_ms, "PAUSED", what, "system"))', "pass",
         "tests/core/test_entries.py::test_a_defect_of_ours_stops_entries_and_leaves_stops_working",

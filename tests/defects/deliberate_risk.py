@@ -110,7 +110,7 @@ RISK = (
     ),
     Defect(
         "one entry is handed to the executor twice", "R", "bot/core/entering.py",
-        '                turn.move_order(order, "again")\n', "",
+        '            turn.move_order(order, "again")\n', "",
         AGAIN + "test_what_was_not_applied_is_sent_again_as_it_was_and_given_up_after_the_third_time",
     ),
     Defect(
