@@ -230,6 +230,14 @@ def test_a_restart_in_the_middle_of_an_exit_goes_on_and_the_time_down_does_not_c
     assert [o.price for o in scene.sent()] == [5_000], "and grows as ever while orders are taken"
 
 
+def test_an_exit_between_two_attempts_begins_anew_after_a_restart() -> None:
+    scene = Scene()
+    scene.reply(fired(scene), 0)
+    scene.at(600).do(e.Boot(scene.now, "b2", scene.state.config))
+    scene.sweep(7_000, 7_200)
+    assert [o.price for o in scene.sent()] == [6_000]
+
+
 def test_the_time_of_a_pause_does_not_count_for_the_bound() -> None:
     scene = Scene()
     scene.reply(fired(scene), 0)

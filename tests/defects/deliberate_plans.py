@@ -41,7 +41,7 @@ PLANS = (
     Defect(
         "the time a program was down widens the bound", "P3", "bot/core/state.py",
         "            _hold_exits(state, fact.at_ms, *state.live_trade)\n", "",
-        f"{_POLICY}::test_a_restart_in_the_middle_of_an_exit_goes_on_and_the_time_down_does_not_count",
+        f"{_POLICY}::test_an_exit_between_two_attempts_begins_anew_after_a_restart",
     ),
     Defect(
         "refused exits widen the bound", "P3", "bot/core/state.py",
