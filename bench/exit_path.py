@@ -90,7 +90,7 @@ def _run(port: int, pause: float) -> list[float]:
     )  # fmt: skip
     now = time.time_ns() // 1_000_000
     door.handle(e.Boot(now, "b", config))
-    door.handle(e.AccountRead(now, now, (), (), (), Money(10**12), (), {}))
+    door.handle(e.AccountRead(now, now, now, (), (), (), Money(10**12), (), {}))
     plan = ExitPlan(Price(8_000), Price(9_500), None, Price(1_000), 3_000)
     latencies = []
     orders.keep_warm()
@@ -98,7 +98,7 @@ def _run(port: int, pause: float) -> list[float]:
         ticker, now = f"KXA-{n}-A", time.time_ns() // 1_000_000
         market = Market(ticker, f"KXA-{n}", "KXA", "t", "y", "Sports", "active", 0, now + 10**9, now + 10**9, None,
                         CENT_GRID, "quadratic", 1.0, 0, True, Count(0), "")  # fmt: skip
-        door.handle(e.AccountRead(now, now, (), (), (), state.cash or Money(0), (), {}))
+        door.handle(e.AccountRead(now, now, now, (), (), (), state.cash or Money(0), (), {}))
         wanted = e.Proposal("bench", market, "bid", Price(8_800), Count(100), "immediate_or_cancel", plan, "")
         answer = door.handle(e.Propose(now, wanted, 0)).answer
         assert answer is not None and answer.ok, answer

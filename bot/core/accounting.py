@@ -1,5 +1,7 @@
 """Decides what a full reading of the account means: missing news is taken over, differences are found, books begin."""
 
+from typing import Literal
+
 from bot.core import replies
 from bot.core.effects import ResolveOrder
 from bot.core.events import AccountRead, MarketChange
@@ -25,6 +27,11 @@ from bot.core.venue import Market, Quote, Settlement, VenuePosition
 LAG_MS = 2_000
 """Reads lag writes by up to a second or so (kalshi-api.md 4.0); within this our own news outranks a reading."""
 
+CLOCKS_MS = 1_000
+"""The exchange's times of fills may be cut to whole seconds."""
+
+Kind = Literal["position", "cash"]
+
 KEEP_MS = 3_600_000
 """Ended orders and old ids leave the state after this, or when no cooldown needs them any more."""
 
@@ -43,7 +50,7 @@ def account_read(turn: Turn, event: AccountRead) -> None:
         for settlement in event.settlements:
             _settle(turn, settlement)
         _compare(turn, event)
-    turn.record(Reconciled(turn.at_ms, event.started_ms, event.shards))
+    turn.record(Reconciled(turn.at_ms, min(event.started_ms, event.fresh_ms), event.shards))
     keep_ms = max(KEEP_MS, state.config.risk["cooldown"] * 1000)
     if event.started_ms - state.forgotten_ms > keep_ms + 600_000:
         turn.record(Forgotten(turn.at_ms, event.started_ms - keep_ms))
@@ -117,7 +124,7 @@ def _orders(turn: Turn, event: AccountRead) -> None:
             replies.withdraw(turn, order)
     for order in list(state.orders.values()):
         gone = order.state in (OrderState.RESTING, OrderState.PARTLY_FILLED) and order.client_order_id not in listed
-        if gone and order.changed_ms < event.started_ms - LAG_MS:
+        if gone and order.changed_ms < horizon(event):
             turn.move_order(order, "lost", reason="not in the listing of resting orders")
         if order.state is OrderState.UNKNOWN:
             turn.do(ResolveOrder(order.client_order_id, order.ticker, order.sent_ms or order.created_ms))
@@ -154,43 +161,67 @@ def _settle(turn: Turn, settlement: Settlement) -> None:
 
 
 def _compare(turn: Turn, event: AccountRead) -> None:
-    """Differences count when they outlast read lag; while our own news is fresh nothing is concluded.
+    """Our news that the reading need not show yet outranks it; what is left is a difference when it outlasts read lag.
 
     An order whose outcome is open hides its market and the cash. One that rests hides nothing, except that the
     balance may or may not have what it binds taken off (kalshi-api.md 4.8).
     """
     state = turn.state
-    fresh = [b for b in state.fill_ids.values() if b >= event.started_ms - LAG_MS]
-    paid = [s for s in state.settlement_ids.values() if s >= event.started_ms - LAG_MS]
-    if fresh or paid:
-        return
     unclear = {o.ticker for o in state.orders.values() if o.outstanding() and not o.rests()}
     theirs = {p.ticker: p.count for p in event.positions if p.count}
     ours = {t: p.count for t, p in state.positions.items() if p.count}
     known = {x.key for x in state.findings.values() if x.kind == "position"}
     suspected = {k.removeprefix("position:") for k in state.suspects if k.startswith("position:")}
+    young = sorted((m for m in state.moves if m.at_ms > horizon(event)), key=lambda m: m.at_ms)
     for ticker in sorted((theirs.keys() | ours.keys() | known | suspected) - unclear):
-        _check(turn, event, "position", ticker, ours.get(ticker, 0), theirs.get(ticker, 0))
+        held, seen = ours.get(ticker, 0), theirs.get(ticker, 0)
+        shown = _without_newest(held, [m.count for m in young if m.ticker == ticker])
+        _check(turn, event, "position", ticker, held, seen, {seen - x for x in shown})
     assert state.cash is not None
     bound = sum(o.reserved() for o in state.orders.values())
-    if not unclear and not state.cash - bound <= event.balance < state.cash:
-        _check(turn, event, "cash", "account", state.cash, event.balance)
+    if not unclear:
+        shown = _without_newest(state.cash, [m.cash for m in young])
+        gaps = {event.balance - x for x in shown}
+        _check(turn, event, "cash", "account", state.cash, event.balance, gaps, bound)
 
 
-def _check(turn: Turn, event: AccountRead, kind: str, key: str, ours: int, theirs: int) -> None:
+def horizon(event: AccountRead) -> int:
+    """What happened up to then is in every part of the reading, whichever of the two clocks told its time."""
+    return min(event.started_ms - LAG_MS, event.fresh_ms - CLOCKS_MS)
+
+
+def _without_newest(now: int, changes: list[int]) -> list[int]:
+    """What a figure was before its newest change, before its two newest, and so on; first what it is now."""
+    return [now - sum(changes[n:]) for n in range(len(changes), -1, -1)]
+
+
+def _check(
+    turn: Turn, event: AccountRead, kind: Kind, key: str, ours: int, theirs: int, gaps: set[int], bound: int = 0
+) -> None:
+    """`gaps`: by how much the exchange's figure may differ from ours, each as good as the others.
+
+    With `bound` it may be lower by up to that much besides. A finding stays what it is while the reading allows it.
+    """
     state, name = turn.state, f"{kind}:{key}"
     ticker = key if kind == "position" else ""
-    if ours == theirs:
+    finding = state.findings.get(name)
+
+    def allowed(gap: int) -> bool:
+        return any(-bound <= x - gap <= 0 for x in gaps)
+
+    if allowed(finding.theirs - finding.ours if finding else 0):
         if name in state.suspects:
             turn.record(Suspected(turn.at_ms, name, 0))
-        if name in state.findings:
-            turn.record(Difference(turn.at_ms, kind, key, ours, theirs, resolved=True))  # type: ignore[arg-type]
-            turn.note("info", "difference_resolved", f"{kind} agrees again", ticker)
+        return
+    if finding is not None and allowed(0):
+        turn.record(Difference(turn.at_ms, kind, key, ours, theirs, resolved=True))
+        turn.note("info", "difference_resolved", f"{kind} agrees again", ticker)
         return
     since = state.suspects.get(name)
     if since is None:
         turn.record(Suspected(turn.at_ms, name, event.started_ms))
-    elif event.started_ms - since >= LAG_MS and name not in state.findings:
+    elif min(event.started_ms, event.fresh_ms) - since >= LAG_MS:
         show = format_count if kind == "position" else format_money
-        turn.record(Difference(turn.at_ms, kind, key, ours, theirs))  # type: ignore[arg-type]
+        turn.record(Suspected(turn.at_ms, name, 0))
+        turn.record(Difference(turn.at_ms, kind, key, ours, theirs))
         turn.note("alarm", f"{kind}_difference", f"{kind}: ours {show(ours)}, the exchange's {show(theirs)}", ticker)

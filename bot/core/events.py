@@ -108,10 +108,14 @@ class OrderResolved(msgspec.Struct, frozen=True):
 
 
 class AccountRead(msgspec.Struct, frozen=True):
-    """One complete reading of the account. Partial or failed readings never become this event."""
+    """One complete reading of the account. Partial or failed readings never become this event.
+
+    Its parts are of different age: each shows everything up to `fresh_ms` (the exchange's own time), and perhaps more.
+    """
 
     at_ms: int
     started_ms: int
+    fresh_ms: int
     resting: tuple[VenueOrder, ...]
     fills: tuple[VenueFill, ...]
     """All fills since the last reading's cursor (with overlap), oldest first."""

@@ -152,6 +152,8 @@ def described(turn: Turn, order: Order, seen: VenueOrder) -> None:
     """Take over the exchange's description of one of our orders, unless it is older than what we know."""
     if seen.status == "resting" and not order.live():
         return
+    if order.purpose == "exit" and order.state in (OrderState.INTENT, OrderState.REJECTED):
+        return  # an exit's id that lived before its record was lost: this is of that life, and its fills are booked
     if seen.filled < order.filled:
         return
     step = "cancelled" if seen.status == "canceled" and seen.filled < order.count else reported(
@@ -226,14 +228,16 @@ def _claim(turn: Turn, order: Order) -> None:
 
 
 def _after_fill(turn: Turn, order: Order) -> None:
-    if order.booked >= order.count:
-        turn.move_order(order, "filled", filled=order.booked)
-    elif order.live() and order.state is not OrderState.UNKNOWN:
-        turn.move_order(order, "part_filled", filled=order.booked)
-    elif order.state is OrderState.REJECTED:
+    if order.state is OrderState.REJECTED:
         turn.note(
             "alarm", "fill_on_rejected", f"{order.client_order_id} was taken for refused but filled", order.ticker
         )
+    elif order.state is OrderState.INTENT:
+        pass  # as in `described`
+    elif order.booked >= order.count:
+        turn.move_order(order, "filled", filled=order.booked)
+    elif order.live() and order.state is not OrderState.UNKNOWN:
+        turn.move_order(order, "part_filled", filled=order.booked)
     trade = turn.state.trades.get(order.trade_id)
     if trade is None:
         return

@@ -34,6 +34,19 @@ class Finding(msgspec.Struct, frozen=True):
     since_ms: int
 
 
+class Move(msgspec.Struct, frozen=True):
+    """What one fill or settlement changed: a reading may have been made before it (`at_ms` is the exchange's time)."""
+
+    at_ms: int
+    ticker: str
+    count: Count
+    cash: Money
+
+
+KEPT_MOVES_MS = 60_000
+"""Moves are kept for readings that are at most this old."""
+
+
 class TradingState(msgspec.Struct):
     """Everything the core knows. `cash` is None until the first full reading of the account gave the baseline."""
 
@@ -84,6 +97,8 @@ class TradingState(msgspec.Struct):
     status: dict[str, str] = {}
     suspects: dict[str, int] = {}
     findings: dict[str, Finding] = {}
+    moves: list[Move] = []
+    """The newest changes of positions and cash, which a reading may show or not."""
 
     def position(self, ticker: str) -> Position:
         return self.positions.get(ticker) or Position(ticker)
@@ -209,6 +224,7 @@ def fold(state: TradingState, fact: f.Fact) -> None:
                 state.findings[name] = Finding(fact.kind, fact.key, fact.ours, fact.theirs, fact.at_ms)
         case f.Reconciled():
             state.reconciled_ms, state.read_ms, state.shards = fact.at_ms, fact.read_ms, fact.shards
+            state.moves = [m for m in state.moves if m.at_ms > fact.read_ms - KEPT_MOVES_MS]
         case f.Booted():
             state.boot, state.booted_ms, state.ids, state.reconciled_ms = fact.boot, fact.at_ms, 0, 0
             _hold_exits(state, fact.at_ms, *state.live_trade)
@@ -249,6 +265,7 @@ def _book_fill(state: TradingState, fact: f.FillBooked) -> None:
     state.positions[fill.ticker] = after
     if state.cash is not None:
         state.cash = Money(state.cash + cash_change)
+    state.moves.append(Move(fill.at_ms, fill.ticker, Count(after.count - before.count), cash_change))
     state.fees = Money(state.fees + fill.fee)
     _realize(state, fact.at_ms, after.realized - before.realized - fill.fee)
     if fact.client_order_id:
@@ -354,6 +371,7 @@ def _book_settlement(state: TradingState, fact: f.SettlementBooked) -> None:
     state.positions[paid.ticker] = after
     if state.cash is not None:
         state.cash = Money(state.cash + paid.revenue)
+    state.moves.append(Move(paid.settled_ms, paid.ticker, Count(-before.count), paid.revenue))
     _realize(state, fact.at_ms, after.realized - before.realized)
     state.status[paid.ticker] = "finalized"
     trade = state.trade_at(paid.ticker)

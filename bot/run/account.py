@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from bot.core.accounting import CLOCKS_MS
 from bot.core.events import AccountRead, FillSeen, OrderResolved
 from bot.core.state import TradingState
 from bot.core.venue import Market, Quote
@@ -19,6 +20,12 @@ LOOK_BACK_MS = 7 * 86_400_000
 BASELINE_MS = 3_600_000
 """The first reading looks back this far for ids that must never be booked."""
 
+STALE_MS = 60_000
+"""A reading that may show the account as it was this long ago is none."""
+
+FRESH_POLLS = 40
+"""At the baseline the exchange is asked this often whether its listings show the moment of the reading."""
+
 SIGNATURE_MS = 30_000
 """An order is absent only in listings fresher than its request's signature could still be accepted (DESIGN.md 2.2)."""
 
@@ -31,23 +38,32 @@ def read_account(
 ) -> AccountRead:
     """One complete reading. ReadFailed when any part of it failed: then nothing is concluded.
 
-    At the baseline fills are read again after the balance: one that came between is in it and must not be booked.
+    Its parts are of different age; `fresh_ms` says what all of them show. At the baseline they must be of one moment:
+    a fill that came meanwhile could be in the balance and not in the positions, and nothing would tell.
     """
     started = clock_ms()
+    fresh = reads.user_data_timestamp()
+    if fresh < started - STALE_MS:
+        raise ReadFailed("body", message=f"the account's listings lag {(started - fresh) // 1000} s behind")
     since = started - BASELINE_MS if state.cash is None else min(state.read_ms, started) - OVERLAP_MS
+    settled_since = since + OVERLAP_MS - SETTLED_OVERLAP_MS
     fills = reads.fills(min_ts=since // 1000)
     resting = reads.orders(status="resting")
-    settlements = reads.settlements(min_ts=(since + OVERLAP_MS - SETTLED_OVERLAP_MS) // 1000)
+    settlements = reads.settlements(min_ts=settled_since // 1000)
     positions = reads.positions()
     balance = reads.balance()
     found: dict[str, tuple[Market, Quote]] = {}
     if state.cash is None:
-        if {x.trade_id for x in reads.fills(min_ts=since // 1000)} != {x.trade_id for x in fills}:
+        _shown_up_to(reads, clock_ms())
+        fills = reads.fills(min_ts=since // 1000)
+        settlements = reads.settlements(min_ts=settled_since // 1000)
+        if max([x.at_ms for x in fills] + [x.settled_ms for x in settlements], default=0) >= fresh - CLOCKS_MS:
             raise ReadFailed("body", message="the account changed while it was read for the first time")
         found = {p.ticker: read_market(p.ticker) for p in positions if p.count}
     return AccountRead(
         clock_ms(),
         started,
+        fresh,
         tuple(resting),
         tuple(sorted(fills, key=lambda x: (x.at_ms, x.trade_id))),
         tuple(positions),
@@ -57,6 +73,14 @@ def read_account(
         {ticker: quote for ticker, (_, quote) in found.items()},
         balance.shards,
     )
+
+
+def _shown_up_to(reads: KalshiReads, done_ms: int) -> None:
+    """Wait until listings show everything up to `done_ms`; ReadFailed when that takes too long."""
+    for _ in range(FRESH_POLLS):
+        if reads.user_data_timestamp() >= done_ms:
+            return
+    raise ReadFailed("body", message="the account's listings lag behind: the books cannot begin yet")
 
 
 def look_up(

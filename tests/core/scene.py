@@ -72,7 +72,7 @@ class Scene:
         ours = [VenuePosition(p.ticker, p.count, p.cost, p.realized, p.fees) for p in self.state.positions.values()]
         balance = 1_000_000_000 if self.state.cash is None else self.state.cash
         reading: dict[str, Any] = {
-            "started_ms": self.now, "resting": (), "fills": (), "settlements": (), "markets": {},
+            "started_ms": self.now, "fresh_ms": self.now, "resting": (), "fills": (), "settlements": (), "markets": {},
             "shards": self.state.shards,
             "positions": tuple(ours if positions is None else positions),
             "balance": Money(balance if cash is None else cash),

@@ -51,7 +51,7 @@ class Stage:
             on_reconcile=lambda: None, later=self.postponed.append,
         )  # fmt: skip
         self.door.handle(Boot(NOW, "b", config))
-        self.door.handle(AccountRead(NOW, NOW, (), (), (), Money(1_000_000_000), (), {}))
+        self.door.handle(AccountRead(NOW, NOW, NOW, (), (), (), Money(1_000_000_000), (), {}))
 
     def enter(self) -> PlaceOrder:
         wanted = Proposal("t", MARKET, "bid", Price(8_800), Count(100), "immediate_or_cancel", PLAN, "why")

@@ -114,7 +114,7 @@ def bot(tmp_path: Path) -> Iterator[Bot]:
 
 def propose(bot: Bot) -> None:
     now = now_ms()
-    bot.door.handle(AccountRead(now, now, (), (), (), Money(1_000_000_000), (), {}))
+    bot.door.handle(AccountRead(now, now, now, (), (), (), Money(1_000_000_000), (), {}))
     market = Market(
         "T-1", "T", "S", "", "", "", "active", 0, now + 600_000, now + 600_000, None, CENT_GRID, "quadratic", 1.0, 0,
         True, Count(0), "",

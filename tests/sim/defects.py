@@ -168,7 +168,7 @@ DEFECTS = (
         "a difference of cash is never told",
         7,
         "core/accounting.py",
-        '_check(turn, event, "cash", "account", state.cash, event.balance)',
+        '_check(turn, event, "cash", "account", state.cash, event.balance, gaps, bound)',
         "pass",
     ),
     Defect(
