@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from bot.core import replies
-from bot.core.effects import ResolveOrder
+from bot.core import adopting, replies
+from bot.core.effects import CancelOrder, ResolveOrder
 from bot.core.events import AccountRead, MarketChange
 from bot.core.facts import (
     CashBaseline,
@@ -15,14 +15,12 @@ from bot.core.facts import (
     SeenBefore,
     SettlementBooked,
     Suspected,
-    TradeOpened,
 )
-from bot.core.orders import OrderState
+from bot.core.orders import OrderState, has_our_form
 from bot.core.state import settlement_key
-from bot.core.trades import ExitPlan, exit_quote
 from bot.core.turn import Turn
-from bot.core.units import ONE, Price, format_count, format_money
-from bot.core.venue import Market, Quote, Settlement, VenuePosition
+from bot.core.units import format_count, format_money
+from bot.core.venue import Settlement, VenueOrder
 
 LAG_MS = 2_000
 """Reads lag writes by up to a second or so (kalshi-api.md 4.0); within this our own news outranks a reading."""
@@ -43,10 +41,12 @@ def account_read(turn: Turn, event: AccountRead) -> None:
     state = turn.state
     if state.cash is None:
         _baseline(turn, event)
+        _orders(turn, event)
     else:
         for fill in event.fills:
             replies.book_fill(turn, fill)
         _orders(turn, event)
+        adopting.adopt_strays(turn, event)
         for settlement in event.settlements:
             _settle(turn, settlement)
         _compare(turn, event)
@@ -80,35 +80,12 @@ def _baseline(turn: Turn, event: AccountRead) -> None:
     paid = {s.ticker for s in event.settlements}
     for found in event.positions:
         if found.count and found.ticker not in paid:  # positions may lag behind settlements
-            _adopt(turn, found, event.markets.get(found.ticker), event.quotes.get(found.ticker))
-    for order in event.resting:
-        turn.note("warning", "external_order", f"resting order {order.order_id} is not ours: left alone", order.ticker)
-
-
-def _adopt(turn: Turn, found: VenuePosition, market: Market | None, quote: Quote | None) -> None:
-    """The default plan: a stop below cost, or below its price now where that is lower; nothing is sold at once."""
-    state, now = turn.state, turn.at_ms
-    turn.record(PositionAdopted(now, found.ticker, found.count, found.cost, found.realized, found.fees))
-    if market is None:
-        turn.note("alarm", "unprotected", "position found, but its market could not be read: no stop", found.ticker)
-        return
-    long, size = found.count > 0, abs(found.count)
-    each = found.cost // size
-    seen = exit_quote("bid" if long else "ask", quote) if quote else None
-    if seen is not None:
-        each = min(each, seen if long else ONE - seen)
-    distance = state.config.risk["adopted_stop"]
-    grid = market.grid
-    stop = grid.up(max(each - distance, 1)) if long else grid.down(min(10_000 - each + distance, 9_999))
-    plan = ExitPlan(
-        Price(stop), None, None, Price(state.config.risk["exit_bound"]), state.config.risk["exit_escalate"] * 1000
-    )
-    trade_id = turn.new_id()
-    turn.record(
-        TradeOpened(now, trade_id, found.ticker, "bid" if long else "ask", "adopted", market, plan,
-                    "found on the exchange", state.config.version, size, found.cost)  # type: ignore[arg-type]
-    )  # fmt: skip
-    turn.note("warning", "adopted", f"position found; {replies.protection(state.trades[trade_id])}", found.ticker)
+            turn.record(PositionAdopted(turn.at_ms, found.ticker, found.count, found.cost, found.realized, found.fees))
+            market = event.markets.get(found.ticker)
+            if market is not None:
+                adopting.adopt_position(turn, market, event.quotes.get(found.ticker))
+            else:
+                turn.note("alarm", "unprotected", "position found, its market could not be read: no stop", found.ticker)
 
 
 def _orders(turn: Turn, event: AccountRead) -> None:
@@ -116,8 +93,10 @@ def _orders(turn: Turn, event: AccountRead) -> None:
     listed = set()
     for seen in event.resting:
         order = replies.find_order(turn, seen.order_id, seen.client_order_id)
-        if order is None:
-            _external_order(turn, seen.order_id, seen.remaining)
+        if order is None and has_our_form(seen.client_order_id):
+            _recall(turn, event, seen)
+        elif order is None:
+            _external_order(turn, seen)
         else:
             listed.add(order.client_order_id)
             replies.described(turn, order, seen)
@@ -135,10 +114,25 @@ def _orders(turn: Turn, event: AccountRead) -> None:
             turn.note("info", "external_order_gone", f"{name} is no longer resting")
 
 
-def _external_order(turn: Turn, order_id: str, remaining: int) -> None:
-    if f"order:{order_id}" not in turn.state.findings:
-        turn.record(Difference(turn.at_ms, "order", order_id, 0, remaining))
-        turn.note("warning", "external_order", f"resting order {order_id} is not ours: left alone")
+def _recall(turn: Turn, event: AccountRead, seen: VenueOrder) -> None:
+    """An order of ours whose record was lost with the disk: cancelled; its fills join a trade once all are listed."""
+    market = event.markets.get(seen.ticker)
+    trade = turn.state.trade_at(seen.ticker)
+    if trade is not None:
+        market = trade.market
+    if market is not None and seen.updated_ms <= horizon(event):
+        adopting.adopt_order(turn, seen, market)
+    else:
+        turn.do(CancelOrder(seen.client_order_id, seen.order_id, seen.ticker))
+
+
+def _external_order(turn: Turn, seen: VenueOrder) -> None:
+    """Not ours: named, counted in exposure, and left alone."""
+    finding = turn.state.findings.get(f"order:{seen.order_id}")
+    if finding is None or finding.order != seen:
+        turn.record(Difference(turn.at_ms, "order", seen.order_id, 0, seen.remaining, order=seen))
+    if finding is None:
+        turn.note("warning", "external_order", f"resting order {seen.order_id} is not ours: left alone", seen.ticker)
 
 
 def _settle(turn: Turn, settlement: Settlement) -> None:

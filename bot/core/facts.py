@@ -8,7 +8,7 @@ from bot.core.config import Config
 from bot.core.orders import OrderEvent
 from bot.core.trades import ExitKind, ExitPlan, TradeEvent
 from bot.core.units import Count, Money, Price
-from bot.core.venue import Market, Settlement, Side, TimeInForce, VenueFill
+from bot.core.venue import Market, Settlement, Side, TimeInForce, VenueFill, VenueOrder
 
 TradingMode = Literal["RUNNING", "PAUSED", "REDUCING", "HALTED"]
 
@@ -165,6 +165,17 @@ class PositionAdopted(msgspec.Struct, frozen=True, tag=True):
     fees: Money
 
 
+class OrderAdopted(msgspec.Struct, frozen=True, tag=True):
+    """An order of ours whose record was lost is known again; its fills up to `booked` are in the books already."""
+
+    at_ms: int
+    client_order_id: str
+    trade_id: str
+    purpose: Literal["entry", "exit"]
+    order: VenueOrder
+    booked: Count
+
+
 class SettlementBooked(msgspec.Struct, frozen=True, tag=True):
     at_ms: int
     settlement: Settlement
@@ -194,6 +205,8 @@ class Difference(msgspec.Struct, frozen=True, tag=True):
     ours: int
     theirs: int
     resolved: bool = False
+    order: VenueOrder | None = None
+    """Of kind order: a resting order that is not ours."""
 
 
 class Suspected(msgspec.Struct, frozen=True, tag=True):
@@ -243,6 +256,7 @@ Fact = (
     | PlanChanged
     | QuoteVanished
     | PositionAdopted
+    | OrderAdopted
     | SettlementBooked
     | SeenBefore
     | CashBaseline

@@ -1,5 +1,6 @@
 """The life cycle of one order: a table of state x event -> state. Anything else is refused, state unchanged."""
 
+import re
 from enum import StrEnum
 from typing import Literal
 from zlib import crc32
@@ -63,6 +64,8 @@ TRANSITIONS: dict[tuple[OrderState, OrderEvent], OrderState] = {
     (S.FILLED, "filled"): S.FILLED,
 }
 
+_FORM = re.compile(r"[0-9a-z]+-[0-9]+\.[a-z][0-9]*")
+
 SPENT = frozenset({"already_exists", "refused_again"})
 """Reasons of an UNKNOWN exit whose id does nothing more when sent again: the next attempt waits for no proof."""
 
@@ -81,6 +84,11 @@ LIVE = frozenset({S.INTENT, S.SENDING, S.DEFERRED, S.RESTING, S.PARTLY_FILLED, S
 def advance(state: OrderState, event: OrderEvent) -> OrderState | None:
     """The next state, or None when the table refuses the event."""
     return TRANSITIONS.get((state, event))
+
+
+def has_our_form(client_order_id: str) -> bool:
+    """Whether a program like this one made the id: `boot-number.e`, `.x1` and so on."""
+    return _FORM.fullmatch(client_order_id) is not None
 
 
 class Order(msgspec.Struct):
@@ -109,6 +117,8 @@ class Order(msgspec.Struct):
     reason: str = ""
     fee_reserve: Money = Money(0)
     fees: Money = Money(0)
+    recall: bool = False
+    """To be cancelled whenever it rests: its record was lost, and nobody waits for it."""
 
     def live(self) -> bool:
         return self.state in LIVE

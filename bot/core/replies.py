@@ -1,10 +1,11 @@
 """Decides what replies, order descriptions and fills mean. Unknown stays unknown; fills alone move positions."""
 
 from bot.core import exiting
-from bot.core.effects import CancelOrder, ResolveOrder, Wake
+from bot.core.effects import CancelOrder, Reconcile, ResolveOrder, Wake
 from bot.core.events import CancelReplied, CreateReplied, FillSeen, OrderResolved, OrderSeen, Sending
 from bot.core.facts import ExitAttempted, FillBooked, FillClaimed
-from bot.core.orders import SPENT, Order, OrderState, again_in_ms, reported
+from bot.core.orders import SPENT, Order, OrderState, again_in_ms, has_our_form, reported
+from bot.core.state import TradingState
 from bot.core.trades import Trade, TradeState, due
 from bot.core.turn import Turn
 from bot.core.units import ONE, Price, format_count, format_money, format_price
@@ -12,6 +13,10 @@ from bot.core.venue import Accepted, AlreadyExists, NotFound, NotSent, Outcome, 
 
 REJECTED_RETRY_MS = 1_000
 """An exit the exchange refused is tried again after this; one that never left this machine after a quarter of it."""
+
+
+ARRIVE_MS = 60_000
+"""An order sent just before the disk was lost may still arrive: its signature holds 30 s (kalshi-api.md 2.4)."""
 
 
 def sending(turn: Turn, event: Sending) -> None:
@@ -52,7 +57,7 @@ def create_replied(turn: Turn, event: CreateReplied) -> None:
     if isinstance(outcome, Accepted):
         step = reported(order.count, max(outcome.filled, order.filled), outcome.remaining)  # the stream may be ahead
         if turn.move_order(order, step, outcome.order_id, outcome.filled):
-            _claim(turn, order)
+            claim(turn, order)
             _after_order(turn, order)
             withdraw(turn, order)
     elif isinstance(outcome, Rejected | NotSent):
@@ -107,12 +112,14 @@ def _resend_refused(turn: Turn, order: Order, outcome: Rejected) -> None:
 
 
 def withdraw(turn: Turn, order: Order) -> None:
-    """Cancel an entry that rests although entries were called back, or its trade is being left, before it was known."""
-    if order.purpose == "exit" or order.state not in (OrderState.RESTING, OrderState.PARTLY_FILLED):
+    """Cancel an entry that rests although entries were called back, or its trade is being left, before it was known;
+    and any order whose record was lost."""
+    if order.state not in (OrderState.RESTING, OrderState.PARTLY_FILLED):
         return
     trade = turn.state.trades.get(order.trade_id)
     leaving = trade is None or trade.state not in (TradeState.OPENING, TradeState.OPEN)
-    if order.order_id and (leaving or turn.state.mode in ("REDUCING", "HALTED")):
+    called_back = order.purpose == "entry" and (leaving or turn.state.mode in ("REDUCING", "HALTED"))
+    if order.order_id and (called_back or order.recall):
         turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
 
 
@@ -160,7 +167,7 @@ def described(turn: Turn, order: Order, seen: VenueOrder) -> None:
         order.count, seen.filled, seen.remaining
     )  # fmt: skip
     if turn.move_order(order, step, seen.order_id, seen.filled):
-        _claim(turn, order)
+        claim(turn, order)
         _after_order(turn, order)
 
 
@@ -203,14 +210,27 @@ def book_fill(turn: Turn, fill: VenueFill) -> None:
     turn.record(FillBooked(turn.at_ms, fill, order.client_order_id if order else ""))
     what = f"{'bought' if fill.side == 'bid' else 'sold'} {format_count(fill.count)} YES at {format_price(fill.price)}"
     if order is None:
-        expected = any(o.ticker == fill.ticker and o.live() and not o.order_id for o in state.orders.values())
-        level = "info" if expected else "warning"
+        level = "info" if _expected(state, fill) else "warning"
         turn.note(level, "fill_unclaimed", f"{what}: its order is not known to be ours", fill.ticker)
+        if stray(state, fill):
+            turn.do(Reconcile("a fill of an order whose record may be lost"))
         return
     turn.note(
         "info", "fill", f"{order.purpose} {order.client_order_id} {what}, fee {format_money(fill.fee)}", fill.ticker
     )
     _after_fill(turn, order)
+
+
+def stray(state: TradingState, fill: VenueFill) -> bool:
+    """Whether the fill of an order we do not know may be of an entry whose record was lost: it must be protected."""
+    return has_our_form(fill.client_order_id) or (
+        fill.at_ms <= state.began_ms + ARRIVE_MS and not _expected(state, fill)
+    )
+
+
+def _expected(state: TradingState, fill: VenueFill) -> bool:
+    """Whether it may be of an order of ours whose exchange id we have not been told yet."""
+    return any(o.ticker == fill.ticker and o.live() and not o.order_id for o in state.orders.values())
 
 
 def find_order(turn: Turn, order_id: str, client_order_id: str) -> Order | None:
@@ -219,7 +239,7 @@ def find_order(turn: Turn, order_id: str, client_order_id: str) -> Order | None:
     return state.orders.get(state.order_ids.get(order_id, "") or client_order_id)
 
 
-def _claim(turn: Turn, order: Order) -> None:
+def claim(turn: Turn, order: Order) -> None:
     """Fills that arrived before their order's id was known now join it."""
     for fill_id, booked in list(turn.state.unclaimed.items()):
         if booked.fill.order_id == order.order_id:

@@ -11,6 +11,7 @@ from bot.core.fees import fee
 from bot.core.state import TradingState
 from bot.core.turn import Answer
 from bot.core.units import ONE, Money
+from bot.core.venue import VenueOrder
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
@@ -78,6 +79,9 @@ def stakes(state: TradingState, proposal: Proposal | None = None) -> dict[str, S
     for order in state.orders.values():
         if order.reserved():
             add(order.ticker, order.side == "bid", order.reserved())
+    for finding in state.findings.values():
+        if finding.order is not None:
+            add(finding.order.ticker, finding.order.side == "bid", resting_cost(finding.order))
     if proposal is not None:
         add(proposal.market.ticker, proposal.side == "bid", entry_cost(proposal))
     return found
@@ -102,6 +106,12 @@ def event_losses(found: dict[str, Stake]) -> dict[str, Money]:
     for stake in found.values():
         events.setdefault(stake.event, []).append(stake)
     return {event: worst_loss(members) for event, members in events.items()}
+
+
+def resting_cost(order: VenueOrder) -> Money:
+    """What somebody else's resting order on the account may still cost, fee apart."""
+    each = order.price if order.side == "bid" else ONE - order.price
+    return Money(each * order.remaining)
 
 
 def exposure(state: TradingState) -> Money:

@@ -7,11 +7,11 @@ import msgspec
 from bot.core import facts as f
 from bot.core import orders, positions, trades
 from bot.core.config import Config
-from bot.core.orders import Order
+from bot.core.orders import Order, OrderState
 from bot.core.positions import Position
 from bot.core.trades import Trade, TradeState
 from bot.core.units import ONE, Count, Money
-from bot.core.venue import VenueFill
+from bot.core.venue import VenueFill, VenueOrder
 
 SCHEMA = 1
 """Version of this state and of the facts; a snapshot of another version is not loaded."""
@@ -32,6 +32,8 @@ class Finding(msgspec.Struct, frozen=True):
     ours: int
     theirs: int
     since_ms: int
+    order: VenueOrder | None = None
+    """The resting order that is not ours, for a finding of kind order."""
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -66,6 +68,8 @@ class TradingState(msgspec.Struct):
     ids: int = 0
     cash: Money | None = None
     baseline: Money = Money(0)
+    began_ms: int = 0
+    """When the books began: at the first full reading."""
     realized: Money = Money(0)
     fees: Money = Money(0)
     day: int = 0
@@ -197,11 +201,13 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             _book_settlement(state, fact)
         case f.PositionAdopted():
             state.positions[fact.ticker] = Position(fact.ticker, fact.count, fact.cost, fact.realized, fact.fees)
+        case f.OrderAdopted():
+            _adopt_order(state, fact)
         case f.SeenBefore():
             state.fill_ids.update(fact.fill_ids)
             state.settlement_ids.update(fact.settlement_ids)
         case f.CashBaseline():
-            state.cash = state.baseline = fact.cash
+            state.cash, state.baseline, state.began_ms = fact.cash, fact.cash, fact.at_ms
         case f.MarketMoved():
             state.status[fact.ticker] = fact.status
             _hold_exits(state, fact.at_ms, fact.ticker)
@@ -211,17 +217,12 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             state.peak, state.day_open, state.marked_day = fact.peak, fact.day_open, fact.at_ms // 86_400_000
         case f.ConfigChanged():
             state.config = fact.config
+        case f.Suspected() if fact.since_ms:
+            state.suspects[fact.key] = fact.since_ms
         case f.Suspected():
-            if fact.since_ms:
-                state.suspects[fact.key] = fact.since_ms
-            else:
-                state.suspects.pop(fact.key, None)
+            state.suspects.pop(fact.key, None)
         case f.Difference():
-            name = f"{fact.kind}:{fact.key}"
-            if fact.resolved:
-                state.findings.pop(name, None)
-            else:
-                state.findings[name] = Finding(fact.kind, fact.key, fact.ours, fact.theirs, fact.at_ms)
+            _find(state, fact)
         case f.Reconciled():
             state.reconciled_ms, state.read_ms, state.shards = fact.at_ms, fact.read_ms, fact.shards
             state.moves = [m for m in state.moves if m.at_ms > fact.read_ms - KEPT_MOVES_MS]
@@ -245,6 +246,25 @@ def _change_mode(state: TradingState, fact: f.ModeChanged) -> None:
     state.started = state.started or fact.mode == "RUNNING"
     state.mode_actor, state.mode_since_ms, state.mode_until_ms = fact.actor, fact.at_ms, fact.until_ms
     state.loss_streak, state.rejects, state.errors = 0, 0, []
+
+
+def _find(state: TradingState, fact: f.Difference) -> None:
+    name = f"{fact.kind}:{fact.key}"
+    if fact.resolved:
+        state.findings.pop(name, None)
+    else:
+        state.findings[name] = Finding(fact.kind, fact.key, fact.ours, fact.theirs, fact.at_ms, fact.order)
+
+
+def _adopt_order(state: TradingState, fact: f.OrderAdopted) -> None:
+    seen = fact.order
+    at = {"executed": OrderState.FILLED, "canceled": OrderState.CANCELLED}.get(seen.status, OrderState.RESTING)
+    state.orders[fact.client_order_id] = Order(
+        fact.client_order_id, fact.trade_id, seen.ticker, seen.side, seen.price, seen.initial, "good_till_canceled",
+        fact.purpose, seen.created_ms, OrderState.PARTLY_FILLED if at is OrderState.RESTING and seen.filled else at,
+        seen.order_id, seen.filled, fact.booked, sent_ms=seen.created_ms, changed_ms=fact.at_ms, recall=True,
+    )  # fmt: skip
+    state.order_ids[seen.order_id] = fact.client_order_id
 
 
 def _drop_spent(state: TradingState, trade_id: str) -> None:
@@ -340,6 +360,8 @@ def _open_trade(state: TradingState, fact: f.TradeOpened) -> None:
     state.ids += 1
     state.trades[trade.id] = trade
     state.live_trade[trade.ticker] = trade.id
+    if fact.adopted:
+        state.unclaimed = {k: b for k, b in state.unclaimed.items() if b.fill.ticker != fact.ticker}
 
 
 def _move_trade(state: TradingState, fact: f.TradeMoved) -> None:

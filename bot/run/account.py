@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from bot.core import adopting
 from bot.core.accounting import CLOCKS_MS
 from bot.core.events import AccountRead, FillSeen, OrderResolved
 from bot.core.state import TradingState
@@ -52,14 +53,15 @@ def read_account(
     settlements = reads.settlements(min_ts=settled_since // 1000)
     positions = reads.positions()
     balance = reads.balance()
-    found: dict[str, tuple[Market, Quote]] = {}
+    held: set[str] = set()
     if state.cash is None:
         _shown_up_to(reads, clock_ms())
         fills = reads.fills(min_ts=since // 1000)
         settlements = reads.settlements(min_ts=settled_since // 1000)
         if max([x.at_ms for x in fills] + [x.settled_ms for x in settlements], default=0) >= fresh - CLOCKS_MS:
             raise ReadFailed("body", message="the account changed while it was read for the first time")
-        found = {p.ticker: read_market(p.ticker) for p in positions if p.count}
+        held = {p.ticker for p in positions if p.count}
+    found = _markets(held | adopting.wanted_markets(state, resting), read_market)
     return AccountRead(
         clock_ms(),
         started,
@@ -73,6 +75,18 @@ def read_account(
         {ticker: quote for ticker, (_, quote) in found.items()},
         balance.shards,
     )
+
+
+def _markets(tickers: set[str], read_market: Callable[[str], tuple[Market, Quote]]) -> dict[str, tuple[Market, Quote]]:
+    """Those of them that the exchange knows."""
+    found = {}
+    for ticker in sorted(tickers):
+        try:
+            found[ticker] = read_market(ticker)
+        except ReadFailed as failure:
+            if failure.kind != "not_found":
+                raise
+    return found
 
 
 def _shown_up_to(reads: KalshiReads, done_ms: int) -> None:
@@ -93,7 +107,12 @@ def look_up(
     fresh_ms = reads.user_data_timestamp()
     since = sent_ms - LOOK_BACK_MS
     found = next(
-        (o for o in reads.orders(ticker=ticker, min_ts=since // 1000) if o.client_order_id == client_order_id), None
+        (
+            o
+            for o in reads.orders(ticker=ticker, min_ts=since // 1000)
+            if client_order_id in (o.client_order_id, o.order_id)
+        ),
+        None,
     )
     if found is None:
         return [OrderResolved(clock_ms(), client_order_id, None, fresh_ms >= sent_ms + SIGNATURE_MS)]

@@ -68,7 +68,6 @@ class Auditor:
         self._hash = hashlib.sha256()
         self._sent: dict[str, Sent] = {}
         self._reused: set[str] = set()
-        self._wiped_ids: set[str] = set()
         self._durable: list[f.Fact] = []
         self._durable_ids: dict[str, f.OrderIntended] = {}
         self._written: dict[int, f.Fact] = {}
@@ -129,7 +128,6 @@ class Auditor:
 
     def wiped(self) -> None:
         """The disk is gone; ids that were sent stay sent, and what still rests of them is a stranger's now."""
-        self._wiped_ids.update(self._sent)
         self._left = (-1, "")
         self._durable.clear()
         self._durable_ids.clear()
@@ -309,7 +307,7 @@ class Auditor:
         signed = fill.count if fill.side == "bid" else -fill.count
         before = fill.position - signed
         sent = self._sent.get(fill.client_order_id)
-        self.ledger.filled(fill, sent is not None and fill.client_order_id not in self._wiped_ids)
+        self.ledger.filled(fill, sent is not None)
         known = self.books.orders.get(fill.client_order_id)
         dead = known is not None and known.ended in ("rejected", "absent")
         shared = sent is not None and len(sent.boots) > 1  # two programs at once may send one exit, each its own way

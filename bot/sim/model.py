@@ -154,6 +154,8 @@ class Books:
                 order = self.orders[fact.client_order_id] = self.open[fact.client_order_id] = Intent(
                     fact.client_order_id, fact.trade_id, fact.ticker, fact.side, fact.price, fact.count, fact.purpose
                 )
+            case f.OrderAdopted():
+                self._adopted(fact)
             case f.OrderMoved():
                 order, before = self.orders[fact.client_order_id], self.orders[fact.client_order_id].told()
                 order.filled = max(order.filled, fact.filled)
@@ -264,6 +266,15 @@ class Books:
             if order.purpose == "entry":
                 trade.bought += count
                 trade.paid += trade.own(price) * count
+
+    def _adopted(self, fact: f.OrderAdopted) -> None:
+        seen = fact.order
+        order = self.orders[fact.client_order_id] = Intent(
+            fact.client_order_id, fact.trade_id, seen.ticker, seen.side, seen.price, seen.initial, fact.purpose
+        )
+        order.filled, order.booked = seen.filled, fact.booked
+        order.ended = {"executed": "filled", "canceled": "cancelled"}.get(seen.status, "")
+        self._moved(order, 0)
 
     def _moved(self, order: Intent, told_before: int) -> None:
         if order.open():

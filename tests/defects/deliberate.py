@@ -208,13 +208,7 @@ ORDERS = (
     ),
     Defect(
         "a found position gets no stop", "P5", "bot/core/accounting.py",
-        "    trade_id = turn.new_id()\n"
-        "    turn.record(\n"
-        "        TradeOpened(",
-        "    return\n"
-        "    trade_id = turn.new_id()\n"
-        "    turn.record(\n"
-        "        TradeOpened(",
+        "                adopting.adopt_position(turn, market, event.quotes.get(found.ticker))", "                pass",
         "tests/core/test_accounting.py::test_the_books_begin_with_the_account_as_found_and_its_positions_get_a_plan",
     ),
     Defect(

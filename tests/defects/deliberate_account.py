@@ -23,5 +23,22 @@ ACCOUNT = (
         "default=0) >= fresh - CLOCKS_MS:", "default=0) < 0:",
         "tests/run/test_review_account.py::test_the_books_begin_with_parts_of_one_moment",
     ),
+    Defect(
+        "a resting entry is forgotten with the disk", "P5", "bot/core/accounting.py",
+        "if order is None and has_our_form(seen.client_order_id):", "if False:",
+        "tests/sim/test_failure_cases_orders.py::test_the_disk_is_wiped_while_an_entry_rests",
+    ),
+    Defect(
+        "a fill of a forgotten entry gets no plan", "P5", "bot/core/accounting.py",
+        "        adopting.adopt_strays(turn, event)\n", "",
+        "tests/sim/test_failure_cases_orders.py::"
+        "test_an_entry_sent_before_the_disk_was_wiped_arrives_after_the_books_began",
+    ),
+    Defect(
+        "somebody else's resting order is no exposure", "P7", "bot/core/risk.py",
+        "        if finding.order is not None:\n", "        if False:\n",
+        "tests/core/test_adopting.py::"
+        "test_a_strangers_order_is_left_alone_counted_in_exposure_and_keeps_entries_out_of_its_market",
+    ),
 )
 # fmt: on

@@ -181,6 +181,65 @@ def test_case_37_an_order_update_is_lost() -> None:
     stage.books_equal()
 
 
+def test_the_disk_is_wiped_while_an_entry_rests() -> None:
+    """Its later fill belonged to nobody: no stop, no trade, and the order rested on for ever."""
+    for fills_first in (False, True):
+        stage = Stage()
+        stage.enter(limit=50, tif="good_till_canceled")
+        stage.run(3)
+        stage.program.kill()
+        stage.file.wipe()
+        stage.auditor.wiped()
+        if fills_first:  # a part of it, while no program runs
+            stage.engine.crowd_take(GAME, "ask", 5_000, 10_300, stage.clock.now_ms)
+        stage.run(1)
+        stage.boot()
+        stage.run(16)
+        assert not [o for o in stage.exchange.account.orders.values() if o.status == "resting"], "called back, proven"
+        assert stage.held() == stage.booked() == (300 if fills_first else 0)
+        trade = stage.trade()
+        assert (trade.open_count() if trade else 0) == stage.held()
+        stage.price(20, 22).run(1)
+        assert stage.held() == 0, "the default plan's stop"
+        stage.books_equal()
+
+
+def test_the_disk_is_wiped_and_the_cancel_of_what_rests_comes_too_late() -> None:
+    stage = Stage()
+    stage.enter(limit=50, tif="good_till_canceled")
+    stage.run(3)
+    stage.program.kill()
+    stage.file.wipe()
+    stage.auditor.wiped()
+    stage.plan(always("cancel", "lost_request"))
+    stage.run(1)
+    stage.boot()
+    stage.run(2)
+    stage.engine.crowd_take(GAME, "ask", 5_000, 40_000, stage.clock.now_ms)
+    stage.run(1)
+    trade = stage.trade()
+    assert trade is not None and trade.open_count() == stage.held() == 1_000 and trade.plan.stop == 4_000
+    stage.price(39, 41).run(1)
+    assert stage.held() == 0
+
+
+def test_an_entry_sent_before_the_disk_was_wiped_arrives_after_the_books_began() -> None:
+    stage = Stage([Fault("create.entry", 0, "late", 3_000)])
+    stage.enter()
+    stage.run(1)
+    stage.program.kill()
+    stage.file.wipe()
+    stage.auditor.wiped()
+    stage.run(1)
+    stage.boot()
+    stage.run(4)
+    assert stage.held() == 0
+    stage.run(4)
+    assert stage.held() == 1_000
+    trade = stage.trade()
+    assert trade is not None and trade.open_count() == 1_000 and trade.plan.stop == 4_200
+
+
 def test_the_stage_begins_where_it_says() -> None:
     stage = Stage()
     assert stage.clock.now_ms == START_MS + 3_000

@@ -1,0 +1,94 @@
+"""Decides what becomes of orders and positions that this journal did not make: protected, called back, or left alone.
+
+Ours are those with our form of client order id: their record was lost with the disk. They get the default plan, and
+what rests of them is cancelled. Anybody else's are named and counted, and touched on the operator's word alone.
+"""
+
+from bot.core import replies
+from bot.core.events import AccountRead
+from bot.core.facts import OrderAdopted, TradeOpened
+from bot.core.orders import has_our_form
+from bot.core.state import TradingState
+from bot.core.trades import ExitPlan, exit_quote
+from bot.core.turn import Turn
+from bot.core.units import ONE, Count, Money, Price
+from bot.core.venue import Market, Quote, Side, VenueOrder
+
+
+def wanted_markets(state: TradingState, resting: list[VenueOrder]) -> set[str]:
+    """Tickers of what a reading may have to adopt."""
+    orders = {o.ticker for o in resting if has_our_form(o.client_order_id) and o.order_id not in state.order_ids}
+    fills = {b.fill.ticker for b in state.unclaimed.values() if replies.stray(state, b.fill)}
+    return {t for t in orders | fills if t not in state.live_trade}
+
+
+def adopt_position(turn: Turn, market: Market, quote: Quote | None) -> None:
+    """A trade with the default plan over the whole position, which is booked already."""
+    held = turn.state.position(market.ticker)
+    side: Side = "bid" if held.count > 0 else "ask"
+    size = Count(abs(held.count))
+    plan = default_plan(turn.state, market, side, held.cost // size, quote)
+    trade_id = _open(turn, market, side, plan, size, held.cost)
+    text = f"position found; {replies.protection(turn.state.trades[trade_id])}"
+    turn.note("warning", "adopted", text, market.ticker)
+
+
+def adopt_order(turn: Turn, seen: VenueOrder, market: Market) -> None:
+    """Make an order of ours that was forgotten an order of the live trade, else of a new one; what rests is cancelled.
+
+    `seen` names no fill that we do not know yet.
+    """
+    state = turn.state
+    trade = state.trade_at(seen.ticker)
+    if trade is None:
+        each = seen.price if seen.side == "bid" else ONE - seen.price
+        plan = default_plan(state, market, seen.side, each, None)
+        trade_id = _open(turn, market, seen.side, plan, Count(0), Money(0))
+        trade = state.trades[trade_id]
+    unclaimed = sum(b.fill.count for b in state.unclaimed.values() if b.fill.order_id == seen.order_id)
+    name = seen.client_order_id or seen.order_id
+    purpose = "entry" if seen.side == trade.side else "exit"
+    turn.record(OrderAdopted(turn.at_ms, name, trade.id, purpose, seen, Count(max(seen.filled - unclaimed, 0))))  # type: ignore[arg-type]
+    turn.note(
+        "warning", "order_adopted", f"{name} is ours, its record was lost: cancelled, fills protected", seen.ticker
+    )
+    order = state.orders[name]
+    replies.claim(turn, order)
+    replies.withdraw(turn, order)
+
+
+def adopt_strays(turn: Turn, event: AccountRead) -> None:
+    """Fills of forgotten orders of ours become a protected trade."""
+    state = turn.state
+    for fill_id, booked in list(state.unclaimed.items()):
+        fill = booked.fill
+        trade, held = state.trade_at(fill.ticker), state.position(fill.ticker).count
+        market = trade.market if trade is not None else event.markets.get(fill.ticker)
+        opens = trade is not None or (held > 0 if fill.side == "bid" else held < 0)
+        if fill_id in state.unclaimed and replies.stray(state, fill) and market is not None and opens:
+            seen = VenueOrder(
+                fill.order_id, fill.client_order_id, fill.ticker, fill.side, fill.price, fill.count, fill.count,
+                Count(0), "executed", fill.at_ms, fill.at_ms,
+            )  # fmt: skip
+            adopt_order(turn, seen, market)
+
+
+def default_plan(state: TradingState, market: Market, side: Side, each: int, quote: Quote | None) -> ExitPlan:
+    """A stop below cost (`each`, in the terms of the side held), or below the price now where that is lower: nothing is
+    sold at once."""
+    seen = exit_quote(side, quote) if quote else None
+    if seen is not None:
+        each = min(each, seen if side == "bid" else ONE - seen)
+    distance, grid = state.config.risk["adopted_stop"], market.grid
+    stop = grid.up(max(each - distance, 1)) if side == "bid" else grid.down(min(ONE - each + distance, ONE - 1))
+    risk = state.config.risk
+    return ExitPlan(Price(stop), None, None, Price(risk["exit_bound"]), risk["exit_escalate"] * 1000)
+
+
+def _open(turn: Turn, market: Market, side: Side, plan: ExitPlan, size: Count, cost: Money) -> str:
+    trade_id = turn.new_id()
+    turn.record(
+        TradeOpened(turn.at_ms, trade_id, market.ticker, side, "adopted", market, plan, "found on the exchange",
+                    turn.state.config.version, size, cost)
+    )  # fmt: skip
+    return trade_id
