@@ -10,6 +10,9 @@ from bot.sim.model import Books, Bracket, require
 FIRST_SEND_MS = 10
 """A stop that became due with no exit under way is sent within this."""
 
+UNDER_WAY_MS = 2_000
+"""An exit that was sent is waited for this long (bot.kalshi.orders); no second one goes out beside it."""
+
 AGAIN_MS = 5_500
 """Afterwards an exit is sent at least this often until flat: reply time-out, a refusal's wait, one sweep."""
 
@@ -87,6 +90,10 @@ class StopWatch:
         if self.clock.now_ms <= self.frozen_until:
             return self.clock.at(self.frozen_until + FIRST_SEND_MS, lambda: self._first(ticker, since, boot))
         sent = self._last_exit.get(ticker, 0)
+        if since - sent <= UNDER_WAY_MS and any(
+            o.ticker == ticker and o.purpose == "exit" for o in self.books.open.values()
+        ):
+            return None  # re-opened by a late fill while the exit before is not answered yet
         require(sent >= since, f"the stop of {ticker} is due since {since} and no exit was sent")
         return None
 
