@@ -378,7 +378,7 @@ class MarketData:
 
     def _read_quote(self, quote: Quote, started_ns: int) -> None:
         """A quote by REST that was asked for at `started_ns`: never replaces what the stream said since, and while
-        connected replaces a streamed quote only when that is stale."""
+        connected replaces the streamed quote of a followed market only when that is stale."""
         ticker, old = quote.ticker, self._quotes.get(quote.ticker)
         confirmed_ns = self._confirmed_ns.get(ticker, 0)
         if confirmed_ns >= started_ns:
@@ -388,6 +388,7 @@ class MarketData:
         elif (
             old is None
             or old.source == "rest"
+            or ticker not in self._followed
             or not self._stream.connected
             or started_ns - confirmed_ns > self._stale_ns
         ):

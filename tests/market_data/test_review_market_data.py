@@ -23,6 +23,18 @@ def test_a_ticker_that_disagrees_with_a_book_does_not_confirm_it():
     assert world.stream.resyncs == [frozenset({"A"})]
 
 
+def test_a_market_that_is_followed_no_longer_is_known_by_readings():
+    """What the stream said last of a market that was left stood against each reading for a minute."""
+    world = World()
+    world.data.follow(frozenset({"A"}), ())
+    world.snapshot()
+    world.data.follow(frozenset(), ())
+    world.now += S
+    world.reads.listed = {"A": (3000, 3200)}
+    world.data.discover()
+    assert world.data.quote("A").bid == 3000
+
+
 def test_a_ticker_that_is_behind_a_moving_book_is_not_believed():
     world = World()
     world.data.follow(frozenset({"A"}), ())

@@ -67,11 +67,11 @@ class Trial:
         self.rest = range(STOPS, STOPS)
 
     def open(self, markets: int = STOPS, tier: str = "premier", **settings: str) -> None:
-        calm = {"STRATEGY_LOOP_INTERVAL": "5", "RECONCILE_INTERVAL": "10", "MARKET_POLL_INTERVAL": "12"}
+        calm = {"STRATEGY_LOOP_INTERVAL": "5", "RECONCILE_INTERVAL": "10", "MARKET_POLL_INTERVAL": "4"}
         self.stage = Stage(self.folder, markets, tier=tier, **(calm | settings))
         dull = range(STOPS, markets)
         self.stage.call([c for n in dull for c in (level(n, "bid", 9_000, 0), level(n, "bid", 3_000))])
-        risk = RISK | {"max_open_trades": STOPS}
+        risk = {**RISK, "max_open_trades": STOPS}
         self.stage.program.start().configure(risk=risk, strategy=STRATEGY)
 
     def stops(self) -> dict[str, float]:
