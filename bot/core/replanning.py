@@ -51,10 +51,12 @@ def replanned(trade: Trade, change: Mapping[str, Any], price: Price | None, now_
         if distance is not None:
             plan = msgspec.structs.replace(plan, **{name: distance})
     until = change.get("time_exit_ms")
-    if until is not None and (not isinstance(until, int) or isinstance(until, bool) or until <= now_ms):
-        problems.append("time_exit_ms: a time to come, in milliseconds since 1970")
-    elif until is not None:
-        plan = msgspec.structs.replace(plan, time_exit_ms=until)
+    if until is not None:
+        whole = isinstance(until, int) and not isinstance(until, bool)
+        if whole and now_ms < until <= trade.market.close_ms:
+            plan = msgspec.structs.replace(plan, time_exit_ms=until)
+        else:
+            problems.append("time_exit_ms: a time to come, at most the market's close, in milliseconds since 1970")
     plan = msgspec.structs.replace(plan, **{name: None for name in FIELDS if name in change and change[name] is None})
     if "stop" in change and plan.stop is None and (plan.trail is not None or plan.break_even_after is not None):
         problems.append("stop: trail and break_even_after would set it again; take them away too")

@@ -62,6 +62,8 @@ def test_prices_are_those_of_the_side_held() -> None:
         ({"trail": "-0.05"}, "a distance"),
         ({"break_even_after": "1.0000"}, "a distance"),
         ({"time_exit_ms": T0}, "a time to come"),
+        ({"time_exit_ms": T0 + 86_400_001}, "the market's close"),
+        ({"time_exit_ms": 10**30}, "the market's close"),
         ({"stop": "0.80", "stopp": "0.7"}, "unknown"),
         ({"stop": None}, "confirm"),
         ({"stop": None, "confirm": "yes"}, "confirm"),

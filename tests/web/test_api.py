@@ -301,6 +301,7 @@ def test_a_change_of_plan_reaches_the_desk_as_it_was_sent(script, desk):
         ({}, None),
         ({"stopp": "0.8"}, "/stopp"),
         ({"stop": 0.8}, "/stop"),
+        ({"stop": "0." + "5" * 19}, "/stop"),
         ({"target": True}, "/target"),
         ({"time_exit_ms": "soon"}, "/time_exit_ms"),
         ({"time_exit_ms": True}, "/time_exit_ms"),

@@ -44,16 +44,15 @@ COMMANDS = (
 )
 
 
+DECIMAL: dict[str, Any] = {"type": ["string", "null"], "maxLength": 20}
 PLAN: dict[str, dict[str, Any]] = {
-    "stop": {
-        "type": ["string", "null"], "description": "a price of the side held, as a decimal string; null needs confirm"
-    },
-    "target": {"type": ["string", "null"], "description": "a price of the side held, as a decimal string; null: none"},
-    "trail": {"type": ["string", "null"], "description": "a distance as a decimal string; null: the stop stays"},
-    "break_even_after": {"type": ["string", "null"], "description": "a gain as a decimal string; null: never"},
+    "stop": DECIMAL | {"description": "a price of the side held, as a decimal string; null needs confirm"},
+    "target": DECIMAL | {"description": "a price of the side held, as a decimal string; null: none"},
+    "trail": DECIMAL | {"description": "a distance as a decimal string; null: the stop stays"},
+    "break_even_after": DECIMAL | {"description": "a gain as a decimal string; null: never"},
     "time_exit_ms": {"type": ["integer", "null"], "description": "milliseconds since 1970; null: none"},
     "confirm": {"const": "NO STOP", "description": "the words NO STOP, to take the stop away"},
-}  # fmt: skip
+}
 """Fields of POST /positions/{ticker}/plan; each may be left out."""
 
 
@@ -104,7 +103,11 @@ def _plan(desk: Desk, attempts: Attempts, ticker: str) -> Response:
 
 def _fits(value: Any, schema: dict[str, Any]) -> bool:
     if isinstance(value, str):
-        return value == schema["const"] if "const" in schema else "string" in schema["type"]
+        return (
+            value == schema["const"]
+            if "const" in schema
+            else "maxLength" in schema and len(value) <= schema["maxLength"]
+        )
     whole = isinstance(value, int) and not isinstance(value, bool)
     return "const" not in schema and (value is None or (whole and "integer" in schema["type"]))
 
