@@ -180,7 +180,7 @@ def order_resolved(turn: Turn, event: OrderResolved) -> None:
         if order.state is OrderState.UNKNOWN:
             turn.note("info", "order_resolved", text, order.ticker)
         described(turn, order, event.order)
-    elif event.absent and order.state is OrderState.UNKNOWN:
+    elif event.absent and order.state is OrderState.UNKNOWN and order.reason != "already_exists":
         turn.note("info", "order_absent", f"{order.client_order_id} was never applied", order.ticker)
         turn.move_order(order, "absent")
         _after_order(turn, order)

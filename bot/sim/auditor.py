@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bot.core import facts as f
 from bot.core.effects import Notice, PlaceOrder
-from bot.core.events import AccountRead, Event, MarketChange, Sweep
+from bot.core.events import AccountRead, Event, MarketChange, Propose, Sweep
 from bot.core.state import TradingState, state_hash
 from bot.core.turn import Turn
 from bot.core.venue import NotSent, Outcome, Quote, Rejected
@@ -128,6 +128,7 @@ class Auditor:
 
     def wiped(self) -> None:
         """The disk is gone; ids that were sent stay sent, and what still rests of them is a stranger's now."""
+        self.counts["wiped"] += 1
         self._left = (-1, "")
         self._durable.clear()
         self._durable_ids.clear()
@@ -165,6 +166,8 @@ class Auditor:
         self.trace(f"{boot} {type(event).__name__}" if turn.facts else type(event).__name__)
         if boot != self.boot:
             return
+        if isinstance(event, Propose) and turn.answer is not None and not turn.answer.ok:
+            self.counts[f"refused {turn.answer.code}"] += 1
         if isinstance(event, MarketChange):
             self.stops.told_status(event.ticker, event.status)
         for fact in turn.facts:

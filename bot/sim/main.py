@@ -16,6 +16,13 @@ from bot.sim.run import Result, simulate
 
 CHUNK = 8
 LAST_LINES = 30
+GROUPS = {
+    "exits fired": "fired ",
+    "stops moved": "stop moved, ",
+    "replies": "reply ",
+    "entries refused": "refused ",
+}
+"""Parts of the report, and how their counts begin."""
 
 
 class Sum(msgspec.Struct):
@@ -25,6 +32,9 @@ class Sum(msgspec.Struct):
     counts: Counter[str] = msgspec.field(default_factory=Counter)
     injected: Counter[str] = msgspec.field(default_factory=Counter)
     rows: Counter[str] = msgspec.field(default_factory=Counter)
+    largest: dict[str, int] = {}
+    doubled: int = 0
+    """Seeds in which two instances ran."""
     fewest: int = 1 << 60
     broken: list[tuple[int, str]] = []
     digests: list[tuple[int, str]] = []
@@ -34,6 +44,8 @@ class Sum(msgspec.Struct):
         self.counts.update(result.counts)
         self.injected.update(result.injected)
         self.fewest = min(self.fewest, result.counts.get("steps", 0))
+        self.doubled += any(result.injected.get(f"life {kind}") for kind in ("second", "lease_stolen"))
+        self._largest(result.largest)
         self.digests.append((result.seed, result.digest))
         if result.violation:
             self.broken.append((result.seed, result.violation))
@@ -43,9 +55,15 @@ class Sum(msgspec.Struct):
         self.counts.update(other.counts)
         self.injected.update(other.injected)
         self.rows.update(other.rows)
+        self.doubled += other.doubled
+        self._largest(other.largest)
         self.fewest = min(self.fewest, other.fewest)
         self.broken += other.broken
         self.digests += other.digests
+
+    def _largest(self, sizes: dict[str, int]) -> None:
+        for what, size in sizes.items():
+            self.largest[what] = max(self.largest.get(what, 0), size)
 
 
 def main(argv: list[str]) -> int:
@@ -74,6 +92,8 @@ def main(argv: list[str]) -> int:
         if total.seeds % 200 == 0:
             print(f"{total.seeds} seeds, {len(total.broken)} broken", file=sys.stderr, flush=True)
     _report(total, time.monotonic() - began, given.minutes)
+    for seed, violation in sorted(total.broken):
+        print(f"seed {seed}: {violation}")
     for seed, violation in sorted(total.broken)[:3]:
         _tell(seed, violation, given.minutes, given.shrink)
     holes = coverage.missing(total.injected, total.rows) if total.seeds >= coverage.JUDGED_FROM else []
@@ -144,25 +164,44 @@ def _report(total: Sum, seconds: float, minutes: int) -> None:
     for op, kinds in KINDS.items():
         row = "  ".join(f"{kind} {total.injected[f'{op} {kind}']}" for kind in kinds)
         print(f"  {op:<17} {sum(total.injected[f'{op} {k}'] for k in kinds):>9}   {row}")
-    shown = {
-        "programs killed": counts["kills"],
-        "programs stopped": counts["stops"],
-        "restarts": counts["boots"] - total.seeds,
-        "entries sent": counts["sent entry"],
-        "exits sent": counts["sent exit"],
-        "replies unknown": counts["reply Unknown"],
-        "fills": counts["fills"],
-        "stops fired": counts["fired stop"],
-        "targets fired": counts["fired target"],
-        "time exits fired": counts["fired time"],
-        "flattened": counts["fired flatten"],
-        "stops found due": counts["stops due"],
-        "settlements": counts["SettlementBooked"],
-        "steps": counts["steps"],
-        "fewest steps of a seed": total.fewest,
-        "table rows used": f"{sum(1 for n in total.rows.values() if n)}",
-        "violations": len(total.broken),
-    }
-    print("\n".join(f"{name:<23} {value}" for name, value in shown.items()))
+    print("\nprograms")
+    _rows(
+        {
+            "killed": counts["kills"],
+            "stopped": counts["stops"],
+            "restarts": counts["boots"] - total.seeds,
+            "disks wiped": counts["wiped"],
+            "seeds with two instances": total.doubled,
+        }
+    )
+    print("orders")
+    _rows(
+        {
+            "entries sent": counts["sent entry"],
+            "exits sent": counts["sent exit"],
+            "cancels sent": counts["sent cancel"],
+            "fills": counts["fills"],
+            "settlements": counts["SettlementBooked"],
+            "stops found due": counts["stops due"],
+        }
+    )
+    for title, prefix in GROUPS.items():
+        print(title)
+        _rows({name.removeprefix(prefix): n for name, n in sorted(counts.items()) if name.startswith(prefix)})
+    print("the run")
+    _rows(
+        {
+            "steps": counts["steps"],
+            "fewest steps of a seed": total.fewest,
+            "rows of tables used": sum(1 for n in total.rows.values() if n),
+            **{f"most {what}": n for what, n in total.largest.items()},
+            "violations": len(total.broken),
+        }
+    )
     virtual = total.seeds * minutes / 60
     print(f"{total.seeds} seeds of {minutes} minutes ({virtual:.1f} virtual hours) in {seconds:.1f} s")
+
+
+def _rows(figures: dict[str, int]) -> None:
+    for name, figure in figures.items():
+        print(f"  {name:<27} {figure:>9}")

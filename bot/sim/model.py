@@ -290,6 +290,9 @@ class Books:
             trade.live = False
             if self.owner.get(trade.ticker) == trade.id:
                 del self.owner[trade.ticker]
+                for other in self.trades.values():
+                    if other.ticker == trade.ticker and other.live:  # a late fill had re-opened it beside this one
+                        self.owner[trade.ticker], other.last = other.id, 0
         elif fact.event == "entry_filled":
             trade.live, trade.fired_ms = True, 0
             self.owner[trade.ticker] = trade.id

@@ -16,6 +16,8 @@ class Pace(msgspec.Struct, frozen=True):
     rarer: int
     daily_loss: tuple[int, ...]
     """Limits of the loss of a day, one of them for each seed."""
+    least_steps: int
+    """Of a virtual minute: a run with fewer counts as failed."""
 
     def open_at(self, now_ms: int) -> int:
         """How many markets are open: fewest at 4:00, most at 16:00 UTC."""
@@ -24,8 +26,8 @@ class Pace(msgspec.Struct, frozen=True):
         return fewest + (most - fewest) * min(after, DAY_MINUTES - after) // (DAY_MINUTES // 2)
 
 
-DENSE = Pace(2_500, 60_000, (60_000, 260_000), (8, 8), 1, (5_000_000_000,))
-DAY = Pace(30_000, 300_000, (1_200_000, 10_800_000), (3, 12), 10, (5_000_000_000, 5_000_000_000, 40_000_000))
+DENSE = Pace(2_500, 60_000, (60_000, 260_000), (8, 8), 1, (5_000_000_000,), 100)
+DAY = Pace(30_000, 300_000, (1_200_000, 10_800_000), (3, 12), 10, (5_000_000_000, 5_000_000_000, 40_000_000), 20)
 
 
 def pace_of(minutes: int) -> Pace:

@@ -298,6 +298,7 @@ class Program:
         elif isinstance(job, CancelOrder):
             if self._kill_at("send.cancel"):
                 self.host.after(1, self.kill)
+            self.auditor.counts["sent cancel"] += 1
             self.handle(CancelReplied(now(), job.client_order_id, self.client.cancel(job)))
         else:
             self._look_up(job)
@@ -312,7 +313,8 @@ class Program:
 
     def _look_up(self, job: ResolveOrder) -> None:
         try:
-            for event in look_up(self.client, job.client_order_id, job.ticker, job.sent_ms, self.clock.ms):  # type: ignore[arg-type]
+            found = look_up(self.client, job.client_order_id, job.ticker, job.sent_ms, self.clock.ms)  # type: ignore[arg-type]
+            for event in found:
                 self.handle(event)
         except ReadFailed:
             pass

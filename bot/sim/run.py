@@ -25,9 +25,6 @@ from bot.store.journal import Journal, JournalError
 
 START_MS = 1_795_000_000_000
 CASH = 5_000_000_000
-LEAST_STEPS = 50
-"""Of a virtual minute: a run with fewer counts as failed."""
-
 VERBS = ("start", "pause", "stop", "kill", "rearm", "flatten")
 RISK: tuple[Mapping[str, object], ...] = (
     *({"cooldown": seconds} for seconds in range(1, 5)),
@@ -275,7 +272,7 @@ def simulate(seed: int, minutes: int = 10, plan: Sequence[Fault] | None = None, 
         violation = f"{run.clock.now_ms - START_MS} ms: crashed in {where}: {crash!r}"
     finally:
         run.clock.close()
-    if not violation and run.auditor.counts["steps"] < LEAST_STEPS * minutes:
+    if not violation and run.auditor.counts["steps"] < run.pace.least_steps * minutes:
         violation = f"only {run.auditor.counts['steps']} steps: the run proves little"
     injected = {f"{op} {kind}": n for (op, kind), n in sorted(run.faults.injected.items())}
     counts: Counter[str] = run.auditor.counts

@@ -187,6 +187,16 @@ def test_an_exit_whose_end_is_proven_while_it_is_sent_again_alarms_nobody() -> N
     assert turn.facts == [] and turn.effects == [] and turn.answer is not None and turn.answer.ok
 
 
+def test_an_exit_that_exists_already_is_never_called_absent() -> None:
+    """Its record was lost in a kill after the send; the restart uses the id again, long after (simulator, seed 31)."""
+    scene = Scene()
+    first = fired(scene)
+    scene.at(300).do(e.CreateReplied(scene.now, first.client_order_id, AlreadyExists()))
+    assert any(isinstance(x, ResolveOrder) for x in scene.effects)
+    scene.at(400).do(e.OrderResolved(scene.now, first.client_order_id, None, True))
+    assert scene.state.orders[first.client_order_id].state is OrderState.UNKNOWN
+
+
 def test_an_unknown_exit_that_never_arrived_is_followed_by_the_next() -> None:
     scene = Scene()
     first = fired(scene)

@@ -82,9 +82,14 @@ ORDERS = (
     ),
     Defect(
         "a failed look-up proves absence", "P2 C5", "bot/core/replies.py",
-        "    elif event.absent and order.state is OrderState.UNKNOWN:",
-        "    elif order.state is OrderState.UNKNOWN:",
+        "    elif event.absent and order.state is OrderState.UNKNOWN",
+        "    elif order.state is OrderState.UNKNOWN",
         "tests/core/test_orders_and_trades.py::test_an_unknown_order_is_given_up_only_when_provably_absent",
+    ),
+    Defect(
+        "an exit whose id was used before is called absent", "P2 C4", "bot/core/replies.py",
+        ' and order.reason != "already_exists":', ":",
+        "tests/core/test_exit_policy.py::test_an_exit_that_exists_already_is_never_called_absent",
     ),
     Defect(
         "an unknown entry releases its reserve", "P2", "bot/core/orders.py",
