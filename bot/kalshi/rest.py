@@ -165,6 +165,7 @@ class KalshiReads:
             }
             pages = self._pages("/events", params, wire.EventsPage, lambda p: p.events)
             received_ns = self._clock_ns()
+            time.sleep(_A_MOMENT)
             starts = wire.game_starts(m for page in pages for m in page.milestones or ())
             turn_ns = time.monotonic_ns()
             for raw in (raw for page in pages for raw in page.events):

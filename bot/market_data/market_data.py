@@ -28,6 +28,9 @@ TRADE = "trade"
 REFRESHED = 300
 """Most quotes that are read before one strategy pass: three calls (kalshi-api.md 4.5)."""
 
+_A_MOMENT = 1e-6
+"""After a piece of work others run. Not 0: gevent then looks at sockets and timers only every 50th time."""
+
 _RELIST_NS = 5_000_000_000
 """Off the grid may also mean that the grid changed: the markets are listed anew, at most this often."""
 
@@ -166,12 +169,14 @@ class MarketData:
                 found[ticker] = self._reads.market(ticker)
             except ReadFailed as failure:
                 self._log(f"held market {ticker} could not be read: {failure}")
+        time.sleep(_A_MOMENT)
         markets = {ticker: market for ticker, (market, _) in found.items()}
         self._listing.take(markets, self._held, started_ns, self._clock_ns())
         known = self._listing.markets.keys() | self._held
         self._quotes = {t: quote for t, quote in self._quotes.items() if t in known}
         self._confirmed_ns = {t: ns for t, ns in self._confirmed_ns.items() if t in self._quotes}
         self._snapshot = None
+        time.sleep(_A_MOMENT)
         for _, quote in found.values():
             self._read_quote(quote, started_ns)
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import gevent
+
 from bot.core import breakers, risk
 from bot.core.config import SHOW
 from bot.core.orders import Order
@@ -13,7 +15,7 @@ from bot.core.venue import Quote
 from bot.market_data.snapshot import Health
 from bot.run.bot import Bot
 from bot.run.door import now_ms
-from bot.run.market_rows import title
+from bot.run.market_rows import A_MOMENT, title
 
 Dict = dict[str, Any]
 
@@ -24,6 +26,7 @@ def page(bot: Bot) -> Dict:
     Others may run while the markets are made; all the rest is of one moment.
     """
     markets = bot.rows.refresh(bot.market_data, bot.passes, bot.state.live_trade)
+    gevent.sleep(A_MOMENT)
     quotes = bot.market_data.snapshot().quotes
     return {
         "meta": meta(bot),
