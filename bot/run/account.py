@@ -24,8 +24,8 @@ BASELINE_MS = 3_600_000
 STALE_MS = 60_000
 """A reading that may show the account as it was this long ago is none."""
 
-FRESH_POLLS = 40
-"""At the baseline the exchange is asked this often whether its listings show the moment of the reading."""
+FRESH_MS = 10_000
+"""At the baseline the exchange is asked for this long whether its listings show the moment of the reading."""
 
 SIGNATURE_MS = 30_000
 """An order is absent only in listings fresher than its request's signature could still be accepted (DESIGN.md 2.2)."""
@@ -55,7 +55,7 @@ def read_account(
     balance = reads.balance()
     held: set[str] = set()
     if state.cash is None:
-        _shown_up_to(reads, clock_ms())
+        _shown_up_to(reads, clock_ms)
         fills = reads.fills(min_ts=since // 1000)
         settlements = reads.settlements(min_ts=settled_since // 1000)
         if max([x.at_ms for x in fills] + [x.settled_ms for x in settlements], default=0) >= fresh - CLOCKS_MS:
@@ -89,12 +89,12 @@ def _markets(tickers: set[str], read_market: Callable[[str], tuple[Market, Quote
     return found
 
 
-def _shown_up_to(reads: KalshiReads, done_ms: int) -> None:
-    """Wait until listings show everything up to `done_ms`; ReadFailed when that takes too long."""
-    for _ in range(FRESH_POLLS):
-        if reads.user_data_timestamp() >= done_ms:
-            return
-    raise ReadFailed("body", message="the account's listings lag behind: the books cannot begin yet")
+def _shown_up_to(reads: KalshiReads, clock_ms: Callable[[], int]) -> None:
+    """Wait until listings show everything up to now; ReadFailed when that takes too long (the read budget paces it)."""
+    done_ms = clock_ms()
+    while reads.user_data_timestamp() < done_ms:
+        if clock_ms() > done_ms + FRESH_MS:
+            raise ReadFailed("body", message="the account's listings lag behind: the books cannot begin yet")
 
 
 def look_up(

@@ -48,12 +48,12 @@ def test_settlements_are_read_far_enough_back_for_one_that_is_listed_late() -> N
 class Lagging(Reads):
     """A listing that shows everything but the last `lag_ms`, on a clock of its own."""
 
-    def __init__(self, lag_ms: int, fills: tuple[VenueFill, ...] = ()) -> None:
+    def __init__(self, lag_ms: int, fills: tuple[VenueFill, ...] = (), trip_ms: int = 50) -> None:
         super().__init__()
-        self.now, self.lag_ms, self.rows = NOW, lag_ms, fills
+        self.now, self.lag_ms, self.rows, self.trip_ms = NOW, lag_ms, fills, trip_ms
 
     def clock(self) -> int:
-        self.now += 50
+        self.now += self.trip_ms
         return self.now
 
     def user_data_timestamp(self) -> int:
@@ -75,6 +75,11 @@ def test_the_books_begin_with_parts_of_one_moment() -> None:
         first_reading(Lagging(900, (came_between,)))
     before = msgspec.structs.replace(came_between, at_ms=NOW - 10_000)
     assert first_reading(Lagging(900, (before,))).fills == (before,)
+
+
+def test_however_fast_the_exchange_answers_its_listings_are_waited_for() -> None:
+    """Forty questions of 2 ms were asked and given up: near the exchange, with much budget, books never began."""
+    assert first_reading(Lagging(1_500, trip_ms=2)).fresh_ms
 
 
 def test_listings_that_lag_too_far_are_no_reading() -> None:
