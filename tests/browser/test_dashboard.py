@@ -154,6 +154,25 @@ def test_kill_takes_one_click_and_rearming_the_word(server, open_page, eventuall
     eventually(lambda: page.text_content("#state-word") == "RUNNING")
 
 
+def test_the_first_start_with_real_money_takes_the_word_and_later_ones_a_click(open_page, tmp_path, eventually):
+    server = Server(STANDIN_STEP_S="0.5", STANDIN_SESSIONS=str(tmp_path / "sessions.json"), STANDIN_MODE="live")
+    try:
+        page = open_page(server.url)
+        for typed in (True, False):
+            page.click("#pause")
+            eventually(lambda: page.text_content("#state-word") == "PAUSED")
+            eventually(lambda typed=typed: page.evaluate(REPLICA)["status"]["start_word"] == ("LIVE" if typed else ""))
+            page.click("#start")
+            assert page.is_visible("#confirm") and page.is_visible("#confirm-word") is typed
+            if typed:
+                assert page.is_disabled("#confirm-go")
+                page.type("#confirm-word", "LIVE")
+            page.click("#confirm-go")
+            eventually(lambda: page.text_content("#state-word") == "RUNNING")
+    finally:
+        server.stop()
+
+
 def test_a_kill_that_does_not_get_through_says_so_and_what_to_do(server, wire, open_page, eventually):
     page = open_page(wire.url)
     wire.refusing = True

@@ -31,6 +31,7 @@ class StandInDesk:
 
     def __init__(self, mode: str = "paper", markets: int = 6, clock: bool = False) -> None:
         self.mode = mode
+        self.start_word = "LIVE" if mode == "live" else ""
         self.count = markets
         self.clock = clock
         self.steps = 0
@@ -115,6 +116,10 @@ class StandInDesk:
         self.commands.append((verb, args, actor, request_id))
         if verb == "start" and self.state == "HALTED":
             return self._answer("refused", "halted", "Halted by the operator. Re-arm first.")
+        if verb == "start" and args.get("confirm", "") != self.start_word:
+            return self._answer("refused", "confirm", "This trades with real money from now on.")
+        if verb == "start":
+            self.start_word = ""
         if verb == "close" and args["ticker"] not in self.page()["positions"]:
             return self._answer("refused", "no_position", f"There is no position in {args['ticker']}.")
         if verb in LEAVES_STATE:
@@ -152,6 +157,7 @@ class StandInDesk:
             "reason": self.reason,
             "since_ms": self.since_ms,
             "until_ms": None,
+            "start_word": self.start_word,
             "entries": self.state == "RUNNING",
             "exits": True,
             "server_ms": now,

@@ -123,6 +123,15 @@ def test_rearming_takes_the_word(script, desk):
     assert script.post("/api/v1/bot/rearm", json={"confirm": "REARM"}, headers=KEY).json["state"] == "PAUSED"
 
 
+def test_the_first_start_with_real_money_takes_the_word_to_the_desk(script, desk):
+    desk.mode, desk.start_word = "live", "LIVE"
+    for body in ({}, {"confirm": "live"}):
+        refused = script.post("/api/v1/bot/start", json=body)
+        assert refused.status_code == 409 and refused.json["code"] == "confirm"
+    assert script.post("/api/v1/bot/start", json={"confirm": "LIVE"}).json["state"] == "RUNNING"
+    assert script.post("/api/v1/bot/start").status_code == 200
+
+
 def test_a_refusal_is_a_problem_with_the_desks_reason(script, desk):
     desk.state = "HALTED"
     refused = script.post("/api/v1/bot/start")
