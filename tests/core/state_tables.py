@@ -132,8 +132,8 @@ def _waiting_entry(mode: TradingMode) -> str:
 
 
 def _on_word(verb: str) -> dict[str, str]:
-    """What the operator's word does at once, from the first mode that takes it."""
-    before = next(mode for mode, known in commands.TRANSITIONS if known == verb)
+    """What the operator's word does at once, from the first mode that it changes; and what a restart finds."""
+    before = next(mode for (mode, known), after in commands.TRANSITIONS.items() if known == verb and after != mode)
     scene = _held(before)
     scene.state.mode = "RUNNING"
     scene.propose(ticker=ELSEWHERE)
