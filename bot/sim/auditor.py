@@ -227,9 +227,15 @@ class Auditor:
 
     def _remembered(self, fact: f.OrderIntended) -> bool:
         """An exit of an earlier life, sent before its record was synced: recorded as it was sent, not sent again."""
-        sent = self._sent.get(fact.client_order_id)
-        as_sent = sent is not None and terms(sent.job) == (fact.ticker, fact.side, fact.price, fact.count)
-        return fact.purpose == "exit" and as_sent and sent is not None and self.books.boot not in sent.boots
+        sent, truth = self._sent.get(fact.client_order_id), self.exchange.by_client_id.get(fact.client_order_id)
+        if fact.purpose != "exit" or sent is None or truth is None or self.books.boot in sent.boots:
+            return False
+        return (truth.ticker, truth.side, truth.price, truth.initial) == (
+            fact.ticker,
+            fact.side,
+            fact.price,
+            fact.count,
+        )
 
     def _ended(self, fact: f.OrderMoved) -> None:
         """An order that is called ended has ended on the exchange too, with the fills that are known."""
@@ -251,6 +257,8 @@ class Auditor:
         require(truth is not None, f"{name}, but the exchange never had it")
         assert truth is not None
         require(truth.status != "resting", f"{name}, but it rests")
+        if reused and (truth.price, truth.initial) != (order.price, order.count):
+            return  # it is another program's exit of the same id; its fills are booked, and compared at rest
         known = max(order.filled, order.booked)
         require(truth.filled == known, f"{name} with {known} filled, the exchange filled {truth.filled}")
 
