@@ -32,9 +32,16 @@ def tick(turn: Turn, event: Tick) -> None:
 
 
 def sweep(turn: Turn, event: Sweep) -> None:
+    """A look at every trade; a defect of ours met in one is told when all the others have been looked at."""
+    defects: list[Exception] = []
     for ticker in sorted(turn.state.live_trade):
         if ticker in event.quotes:
-            look(turn, turn.state.trades[turn.state.live_trade[ticker]], event.quotes[ticker], 0)
+            try:
+                look(turn, turn.state.trades[turn.state.live_trade[ticker]], event.quotes[ticker], 0)
+            except Exception as defect:  # else one broken trade would leave those after it unprotected
+                defects.append(defect)
+    if defects:
+        raise defects[0]
 
 
 def look(turn: Turn, trade: Trade, quote: Quote | None, tick_ns: int) -> None:

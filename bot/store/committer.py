@@ -4,6 +4,7 @@ The queue is a plain state machine (put, begin, finish, fail) that a simulator c
 from a greenlet, with the commit in a thread of its own. gevent is imported only there.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -15,6 +16,7 @@ T = TypeVar("T", bound=tuple[Any, ...])
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
 LARGEST_BATCH = 2_000
+"""Items of one commit; what was put together is never parted: half a turn of the core is no state to restart from."""
 
 
 class Committer(Generic[T]):
@@ -37,7 +39,7 @@ class Committer(Generic[T]):
         self.healthy = True
         self._commit = commit
         self._on_error = on_error
-        self._queue: list[T] = []
+        self._queue: deque[Sequence[T]] = deque()
         self._under_way: list[T] = []
         self._failures = 0
         self._stopping = False
@@ -47,7 +49,7 @@ class Committer(Generic[T]):
     @property
     def waiting(self) -> int:
         """Items accepted and not yet durable."""
-        return len(self._under_way) + len(self._queue)
+        return len(self._under_way) + sum(len(items) for items in self._queue)
 
     @property
     def retry_in_s(self) -> float:
@@ -55,10 +57,10 @@ class Committer(Generic[T]):
         return min(FIRST_RETRY_S * 2 ** min(self._failures - 1, 10), LONGEST_RETRY_S) if self._failures else 0.0
 
     def put(self, items: Sequence[T]) -> None:
-        """Queue items. Never blocks, never yields."""
+        """Queue items, to be committed together. Never blocks, never yields."""
         if not items:
             return
-        self._queue.extend(items)
+        self._queue.append(items)
         self.last = max(self.last, items[-1][0])
         if self._work is not None:
             self._work.set()
@@ -66,8 +68,10 @@ class Committer(Generic[T]):
     def begin(self) -> Sequence[T]:
         """The next batch to commit; after `fail` the same one again. Empty when nothing waits."""
         if not self._under_way:
-            self._under_way = self._queue[:LARGEST_BATCH]
-            del self._queue[:LARGEST_BATCH]
+            batch: list[T] = []
+            while self._queue and (not batch or len(batch) + len(self._queue[0]) <= LARGEST_BATCH):
+                batch += self._queue.popleft()
+            self._under_way = batch
         return self._under_way
 
     def finish(self) -> None:

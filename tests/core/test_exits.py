@@ -2,10 +2,11 @@
 
 import msgspec
 import pytest
-from scene import PLAN, T0, TICKER, Scene, market
+from scene import PLAN, RULES, T0, TICKER, Scene, market, quote
 
 from bot.core import events as e
 from bot.core.effects import CancelOrder, PlaceOrder, ResolveOrder, Wake
+from bot.core.step import step
 from bot.core.trades import TradeState
 from bot.core.units import Count, Price
 from bot.core.venue import Accepted, AlreadyExists, NotSent, Rejected, Unknown, VenueOrder
@@ -299,3 +300,20 @@ def test_flatten_reaches_what_an_entry_under_way_still_brings() -> None:
     scene.fill(entry, 8_800, 2_000)
     scene.at(0.5).tick(8_700, 8_800)
     assert [(o.side, o.count) for o in scene.sent()] == [("ask", 2_000)]
+
+
+def test_a_defect_in_one_trade_leaves_the_sweep_of_the_others() -> None:
+    scene = Scene()
+    scene.held(count=1_000)
+    broken = scene.trade()
+    other = "KXNBAGAME-26NOV22LALNYK-LAL"
+    assert other > broken.ticker
+    scene.propose(count=1_000, ticker=other)
+    [entry] = scene.sent()
+    scene.reply(entry, 1_000)
+    scene.fill(entry, 8_800, 1_000)
+    broken.state = TradeState.OPENING  # a state that no exit can be fired from
+    low = {t: quote(7_900, 8_100, scene.now, ticker=t) for t in (broken.ticker, other)}
+    turn = step(scene.state, e.Sweep(scene.now, low), RULES)
+    assert isinstance(turn.defect, KeyError) and scene.state.mode == "PAUSED"
+    assert [x.ticker for x in turn.effects if isinstance(x, PlaceOrder)] == [other]

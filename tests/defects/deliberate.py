@@ -29,10 +29,24 @@ ORDERS = (
     ),
     Defect(
         "the journal says durable before the disk does", "P1", "bot/store/committer.py",
-        "        self._queue.extend(items)\n",
-        "        self._queue.extend(items)\n"
+        "        self._queue.append(items)\n",
+        "        self._queue.append(items)\n"
         "        self.durable = items[-1][0]\n",
         "tests/store/test_journal.py::test_a_killed_writer_loses_no_acknowledged_record",
+    ),
+    Defect(
+        "a turn of the core is parted between two commits", "P5", "bot/store/committer.py",
+        "                batch += self._queue.popleft()\n",
+        "                batch += [self._queue[0][0]]\n"
+        "                self._queue[0] = self._queue[0][1:]\n"
+        "                if not self._queue[0]:\n"
+        "                    self._queue.popleft()\n",
+        "tests/store/test_journal.py::test_what_was_put_together_is_committed_together",
+    ),
+    Defect(
+        "a defect in one trade ends the sweep of all", "P8", "bot/core/exiting.py",
+        "                defects.append(defect)\n", "                raise\n",
+        "tests/core/test_exits.py::test_a_defect_in_one_trade_leaves_the_sweep_of_the_others",
     ),
     Defect(
         "a retry takes a new id", "P1 C2", "bot/core/exiting.py",

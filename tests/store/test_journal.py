@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.store.committer import LARGEST_BATCH
 from bot.store.journal import Journal, Record, Snapshot, SqliteDisk
 
 ROOT = Path(__file__).parents[2]
@@ -177,6 +178,23 @@ def test_failed_commits_lose_nothing_and_keep_the_order(tmp_path: Path) -> None:
         assert journal.durable_seq == (seq if committed else 0)
     assert waiting == [1, 2, 3, 4, 5]
     assert journal.load().records == expected
+    assert journal.close()
+
+
+def test_what_was_put_together_is_committed_together(tmp_path: Path) -> None:
+    """A turn of the core that was cut at the largest batch and killed there left a trade whose stop could not fire."""
+    journal = opened(tmp_path / "journal.db")
+    for _ in range(LARGEST_BATCH // 3 + 1):
+        journal.append([b"fill", b"protected", b"told"])
+    first = journal.commits.begin()
+    assert LARGEST_BATCH - 3 < len(first) <= LARGEST_BATCH and len(first) % 3 == 0
+    assert journal.commits.waiting == 3 * (LARGEST_BATCH // 3 + 1)
+    journal.commits.finish()
+    journal.append([b"large"] * (LARGEST_BATCH + 1))
+    assert len(journal.commits.begin()) == 3
+    journal.commits.finish()
+    assert len(journal.commits.begin()) == LARGEST_BATCH + 1
+    journal.commits.finish()
     assert journal.close()
 
 
