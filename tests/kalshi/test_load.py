@@ -78,8 +78,12 @@ took, cpu = time.monotonic() - began, time.process_time() - cpu0
 frames = stream.stats.frames - frames0
 requests.post(at["odds"] + "/_paper/faults", json=[], timeout=5).raise_for_status()
 
+def active(ticker):
+    market = data.market(ticker)
+    return market is not None and market.status == "active"
+
 def different():
-    followed = [t for t in names if data.market(t).status == "active" and data.book(t) is not None]
+    followed = [t for t in names if active(t) and data.book(t) is not None]
     theirs = reads.orderbooks(followed)
     found = []
     for ticker, (bids, asks) in theirs.items():
@@ -102,7 +106,7 @@ while left and time.monotonic() < deadline:
             gevent.sleep(0.02)
             after = [list(side) for side in data.book(ticker).depth()] if data.book(ticker) else None
             told = [sorted(bids, reverse=True), sorted(asks)]
-            if told in (before, after) or data.market(ticker).status != "active":
+            if told in (before, after) or not active(ticker):
                 break
         else:
             again.add(ticker)
