@@ -294,6 +294,8 @@ class Books:
                     if other.ticker == trade.ticker and other.live:  # a late fill had re-opened it beside this one
                         self.owner[trade.ticker], other.last = other.id, 0
         elif fact.event == "entry_filled":
+            if not trade.live:  # a late fill opens it again: what was told meanwhile was told of no trade
+                trade.last = 0
             trade.live, trade.fired_ms = True, 0
             self.owner[trade.ticker] = trade.id
         elif fact.event == "stood_down":
