@@ -48,7 +48,7 @@ def look(turn: Turn, trade: Trade, quote: Quote | None, tick_ns: int) -> None:
     """Apply the exit rules to one live trade. `quote` None: no price may be trusted now; time exits still hold."""
     if trade.open_count() <= 0:
         return
-    if _held(turn, trade) <= 0 and not any(o.outstanding() for o in turn.state.orders_of(trade.id)):
+    if held(turn, trade) <= 0 and not any(o.outstanding() for o in turn.state.orders_of(trade.id)):
         fill = _forgotten(turn, trade)
         if fill is None:
             closed_elsewhere(turn, trade)
@@ -160,7 +160,7 @@ def drive(turn: Turn, trade: Trade, tick_ns: int = 0, price: Price | None = None
         turn.do(Wake(now + RESEND_MS, trade.ticker))
         return
     unbooked = sum(o.outstanding() for o in state.orders_of(trade.id) if o.purpose == "exit" and not o.live())
-    size = min(trade.open_count(), _held(turn, trade)) - unbooked
+    size = min(trade.open_count(), held(turn, trade)) - unbooked
     if size <= 0:
         return
     if trade.exit_held_ms and price is not None and trade.exit_kind not in (None, "target"):
@@ -178,7 +178,7 @@ def drive(turn: Turn, trade: Trade, tick_ns: int = 0, price: Price | None = None
     turn.do(Wake(retry, trade.ticker))
 
 
-def _held(turn: Turn, trade: Trade) -> int:
+def held(turn: Turn, trade: Trade) -> int:
     """The account's position in the trade's direction."""
     count = turn.state.position(trade.ticker).count
     return count if trade.side == "bid" else -count

@@ -192,7 +192,7 @@ def _remembered(turn: Turn, event: OrderResolved) -> Order | None:
     trade = next((t for t in live if exiting.next_exit_id(t) == event.client_order_id), None)
     if trade is not None and event.order is not None:
         return exiting.remember(turn, trade, event.order)
-    if trade is not None and event.absent:
+    if trade is not None and event.absent and exiting.held(turn, trade) <= 0:  # else it was bought back meanwhile
         exiting.closed_elsewhere(turn, trade)
     return None
 

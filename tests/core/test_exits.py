@@ -8,8 +8,8 @@ from bot.core import events as e
 from bot.core.effects import CancelOrder, PlaceOrder, ResolveOrder, Wake
 from bot.core.step import step
 from bot.core.trades import TradeState
-from bot.core.units import Count, Price
-from bot.core.venue import Accepted, AlreadyExists, NotSent, Rejected, Unknown, VenueOrder
+from bot.core.units import Count, Money, Price
+from bot.core.venue import Accepted, AlreadyExists, NotSent, Rejected, Unknown, VenueFill, VenueOrder
 
 
 def test_a_filled_entry_is_protected_by_its_plan() -> None:
@@ -317,3 +317,19 @@ def test_a_defect_in_one_trade_leaves_the_sweep_of_the_others() -> None:
     turn = step(scene.state, e.Sweep(scene.now, low), RULES)
     assert isinstance(turn.defect, KeyError) and scene.state.mode == "PAUSED"
     assert [x.ticker for x in turn.effects if isinstance(x, PlaceOrder)] == [other]
+
+
+def test_what_was_sold_and_bought_back_by_somebody_else_while_it_was_looked_up_stays_protected() -> None:
+    scene = Scene()
+    trade = scene.held()
+    scene.at(5).do(e.Boot(scene.now, "b2", scene.state.config))
+    scene.read()
+    sold = VenueFill("h1", "his", "", TICKER, "ask", Price(8_700), Count(2_000), Money(0), True, scene.now)
+    scene.do(e.FillSeen(scene.now, sold))
+    scene.at(7).sweep(8_700, 8_800)
+    [asked] = [x for x in scene.effects if isinstance(x, ResolveOrder)]
+    scene.do(e.FillSeen(scene.now, msgspec.structs.replace(sold, trade_id="h2", order_id="his too", side="bid")))
+    scene.do(e.OrderResolved(scene.now, asked.client_order_id, None, True))
+    assert scene.state.live_trade == {TICKER: trade.id}
+    scene.at(9).tick(7_900, 8_100)
+    assert [x.count for x in scene.sent()] == [2_000]
