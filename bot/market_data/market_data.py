@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from bot.core.book import Book, Level
 from bot.core.events import MarketChange
+from bot.core.units import Price
 from bot.core.venue import Market, Quote, VenueFill, VenueOrder, VenuePosition
 from bot.kalshi import frames
 from bot.kalshi.rest import KalshiReads, ReadFailed
@@ -306,8 +307,8 @@ class MarketData:
             elif self._books.contradicted:
                 self._resync(frozenset(self._books.contradicted), "contradicted by a change")
                 self._books.contradicted.clear()
-            elif (book := self._books.get(frame.msg.market_ticker)) is not None and not book.crossed:
-                self._confirm(frame.msg.market_ticker, received_ns)
+            elif (book := self._books.get(frame.msg.market_ticker)) is not None:
+                self._confirm(frame.msg.market_ticker, book.best_bid, book.best_ask, received_ns)
         elif isinstance(frame, frames.Ticker):
             self._ticker(frames.quote(frame, received_ns))
         elif isinstance(frame, frames.OrderbookSnapshot):
@@ -336,8 +337,7 @@ class MarketData:
             self._publish(quote)
         elif (book.best_bid, book.best_ask) == (quote.bid, quote.ask):
             self._doubted_ns.pop(ticker, None)
-            if not book.crossed:
-                self._confirm(ticker, now_ns)
+            self._confirm(ticker, quote.bid, quote.ask, now_ns)
         elif now_ns - self._doubted_ns.setdefault(ticker, now_ns) >= _DOUBT_NS:
             del self._doubted_ns[ticker]
             self._resync(frozenset({ticker}), "contradicted by the ticker")
@@ -362,22 +362,29 @@ class MarketData:
             self._on_tick(quote)
 
     def _possible(self, quote: Quote) -> bool:
-        """Neither crossed nor off the market's grid; else it is counted and changes nothing."""
+        """Neither crossed nor off the market's grid; else it is counted and changes nothing.
+
+        A resting order survives a change of the grid (kalshi-api.md 3.2): of a held market its price is counted and
+        believed, for a stop has to see what can be traded at.
+        """
         bid, ask = quote.bid, quote.ask
         market = self._listing.markets.get(quote.ticker)
         on_grid = market is None or all(price is None or market.grid.valid(price) for price in (bid, ask))
-        if on_grid and (bid is None or ask is None or bid < ask):
+        crossed = bid is not None and ask is not None and bid >= ask
+        if on_grid and not crossed:
             return True
         if quote.ticker not in self._refused:
             why = "crossed" if on_grid else "off the grid"
-            self._log(f"refused, and counted from now on: {quote.ticker} {bid}/{ask} by {quote.source} is {why}")
+            self._log(f"counted from now on: {quote.ticker} {bid}/{ask} by {quote.source} is {why}")
         self._refused[quote.ticker] = self._refused.get(quote.ticker, 0) + 1
         if not on_grid and quote.received_ns - self._listing.listed_ns > _RELIST_NS:
             self._on_missed()
-        return False
+        return not crossed and quote.ticker in self._held
 
-    def _confirm(self, ticker: str, now_ns: int) -> None:
-        if ticker in self._quotes:
+    def _confirm(self, ticker: str, bid: Price | None, ask: Price | None, now_ns: int) -> None:
+        """These prices were seen again: the quote that is kept is as new, if it is theirs."""
+        kept = self._quotes.get(ticker)
+        if kept is not None and kept.bid == bid and kept.ask == ask:
             self._confirmed_ns[ticker] = now_ns
             self._snapshot = None
 
@@ -389,7 +396,7 @@ class MarketData:
         if confirmed_ns >= started_ns:
             return
         if old is not None and (old.bid, old.ask) == (quote.bid, quote.ask):
-            self._confirm(ticker, quote.received_ns)
+            self._confirm(ticker, quote.bid, quote.ask, quote.received_ns)
         elif (
             old is None
             or old.source == "rest"

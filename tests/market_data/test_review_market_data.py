@@ -140,3 +140,29 @@ def test_prices_that_cannot_be_are_refused_and_counted():
     world.snapshot(bid="0.4200", ask="0.4200")
     world.snapshot(bid="0.4300", ask="0.4200")
     assert world.data.health().refused == 4, "one crossed book counts once"
+
+
+def test_the_price_of_an_order_that_survived_a_change_of_the_grid_is_seen_by_stops():
+    """The last price before it stood for ever, and looked fresh with each change deeper in the book."""
+    world = World()
+    world.reads.listed = {"A": (4000, 4200)}
+    world.data.discover()
+    world.data.follow(frozenset({"A"}), ())
+    world.snapshot(bid="0.4000", ask="0.5800")
+    world.snapshot(bid="0.3055", ask="0.5800")
+    assert world.data.quote("A").bid == 3055 and world.ticks[-1].bid == 3055
+    assert world.data.health().refused == 1
+
+
+def test_a_candidates_price_that_was_refused_does_not_keep_the_one_before_it_fresh():
+    world = World()
+    world.reads.listed = {"A": (4000, 4200)}
+    world.data.discover()
+    world.data.follow(frozenset(), ("A",))
+    world.snapshot(bid="0.4000", ask="0.5800")
+    world.snapshot(bid="0.3055", ask="0.5800")
+    for _ in range(61):
+        world.now += S
+        world.delta("yes", "0.2000", "1.00")
+        world.ticker("0.3055", "0.4200")
+    assert world.data.quote("A").bid == 4000 and world.data.fresh_quote("A", world.now) is None
