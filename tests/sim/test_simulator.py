@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bot.core import exiting
-from bot.sim import coverage
+from bot.sim import coverage, run
 from bot.sim.faults import KINDS, RATES, TIMED, Fault, draw_plan
 from bot.sim.main import main, shrunk
+from bot.sim.pace import DAY, DENSE
 from bot.sim.run import simulate
 
 ROOT = Path(__file__).parents[2]
@@ -40,12 +42,34 @@ def test_the_same_seed_gives_the_same_trace_on_another_python(other_python: str)
     assert digests(other_python, "0") == digests(sys.executable, "0")
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_a_dense_run_keeps_every_promise(seed: int) -> None:
-    result = simulate(seed)
+@pytest.mark.timeout(600)
+def test_three_hundred_dense_runs_keep_every_promise_and_meet_every_fault_and_row(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = main(["--seeds", "0:300", "--jobs", "2"])
+    told = capsys.readouterr().out
+    assert code == 0, told
+    assert json.loads(told.splitlines()[-1])["seeds"] == 300
+
+
+def test_a_run_with_too_few_steps_proves_nothing_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "pace_of", lambda minutes: msgspec.structs.replace(DENSE, least_steps=100_000))
+    assert "proves little" in simulate(3, 1, plan=[]).violation
+    assert main(["--seed", "3", "--minutes", "1"]) == 1
+
+
+def test_an_hour_is_paced_like_a_trading_day_with_bounded_journal_and_state() -> None:
+    result = simulate(2, 60)
     assert result.violation == ""
-    assert result.counts["steps"] > 500
-    assert result.counts["boots"] >= 1
+    assert result.largest["records of journal"] < 2_000
+    assert result.largest["bytes of state"] < 1_000_000
+
+
+def test_fewest_markets_are_open_at_night_and_most_in_the_afternoon() -> None:
+    hour = 3_600_000
+    open_ = [DAY.open_at(n * hour) for n in range(24)]
+    assert (open_[4], open_[16]) == DAY.open and min(open_) == open_[4] and max(open_) == open_[16]
+    assert {DENSE.open_at(n * hour) for n in range(24)} == {8}
 
 
 def test_a_run_without_faults_trades_without_losing_anything() -> None:
