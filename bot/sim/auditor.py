@@ -63,6 +63,8 @@ class Auditor:
         self.boot = ""
         """The program that holds the lease. Another that still runs may send exits, and nothing else."""
         self.largest: dict[str, int] = {}
+        self.hours: set[int] = set()
+        """Hours in which entries were sent."""
         self.lines: list[str] = []
         self._keep = keep
         self._hash = hashlib.sha256()
@@ -284,6 +286,7 @@ class Auditor:
             self._exit(job)
 
     def _entry(self, boot: str, epoch: int, job: PlaceOrder, sent: Sent) -> None:
+        self.hours.add(self.clock.now_ms // 3_600_000)
         intent, name = self._durable_ids.get(job.client_order_id), f"entry {job.client_order_id}"
         require(intent is not None, f"{name} leaves before its intent is durable")
         assert intent is not None

@@ -67,8 +67,8 @@ class Run:
         self.file = File()
         self.auditor = Auditor(self.clock, self.exchange, self.file, keep)
         self.pace = pace_of(minutes)
-        loss = self.pace.daily_loss[seed % len(self.pace.daily_loss)]
-        self.settings = msgspec.structs.replace(SETTINGS, risk={**SETTINGS.risk, "max_daily_loss": loss})
+        self.loss = self.pace.daily_loss[seed % len(self.pace.daily_loss)]
+        self.settings = msgspec.structs.replace(SETTINGS, risk={**SETTINGS.risk, "max_daily_loss": self.loss})
         self.world = World(self.exchange, seed, self.pace)
         self.rng = Random(f"{seed}/operator")
         self.program: Program | None = None
@@ -274,6 +274,9 @@ def simulate(seed: int, minutes: int = 10, plan: Sequence[Fault] | None = None, 
         run.clock.close()
     if not violation and run.auditor.counts["steps"] < run.pace.least_steps * minutes:
         violation = f"only {run.auditor.counts['steps']} steps: the run proves little"
+    hours = minutes // 60
+    if not violation and run.loss == max(run.pace.daily_loss) and len(run.auditor.hours) < hours * 3 // 4:
+        violation = f"entries in {len(run.auditor.hours)} of {hours} hours only: the day proves little"
     injected = {f"{op} {kind}": n for (op, kind), n in sorted(run.faults.injected.items())}
     counts: Counter[str] = run.auditor.counts
     return Result(
