@@ -89,6 +89,8 @@ def main(argv: list[str]) -> int:
     total = Sum()
     for part in _play(range(int(first), int(last)), given.minutes, given.jobs):
         total.merge(part)
+        for seed, violation in part.broken:
+            print(f"seed {seed}: {violation}", file=sys.stderr, flush=True)
         if total.seeds % 200 == 0:
             print(f"{total.seeds} seeds, {len(total.broken)} broken", file=sys.stderr, flush=True)
     _report(total, time.monotonic() - began, given.minutes)
