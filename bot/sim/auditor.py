@@ -252,6 +252,8 @@ class Auditor:
             return  # an exit's id can have lived before its record: exits need no disk (DESIGN.md section 2, 1)
         truth = self.exchange.by_client_id.get(order.id)
         name = f"{order.purpose} {order.id} is called {fact.event}"
+        if reused and truth is not None and truth.order_id in self.books.orders:
+            return  # booked already, under the exchange's id
         if fact.event in ("rejected", "absent"):
             require(truth is None or not truth.filled, f"{name}, but it filled {truth and truth.filled}")
             require(truth is None or truth.status != "resting", f"{name}, but it rests")

@@ -16,7 +16,7 @@ from bot.sim.exchange import Exchange
 from bot.sim.faults import Fault, Faults, draw_plan
 from bot.sim.model import Violation, require
 from bot.sim.network import Network
-from bot.sim.pace import pace_of
+from bot.sim.pace import DENSE, pace_of
 from bot.sim.process import Process
 from bot.sim.program import SETTINGS, Program
 from bot.sim.strategy import change_of_plan
@@ -37,6 +37,9 @@ RISK: tuple[Mapping[str, object], ...] = (
     *({"max_daily_loss": money} for money in ("20", "5000", "5000", "5000")),
 )
 """Changes of settings that the operator makes: narrow limits that are met, and wide ones again."""
+
+WIDE = 4
+"""So many of them, the first, leave room for a whole day's trades."""
 
 CALM_MS = 100_000
 """How long the run is left in peace at its end, so that everything can be found out."""
@@ -207,7 +210,7 @@ class Run:
     def _operate(self) -> None:
         """A word now and then; entries never stay off for long."""
         program, rng = self.program, self.rng
-        self.clock.after(rng.randrange(3_000, 20_000), self._operate)
+        self.clock.after(rng.randrange(3_000, 20_000) * self.pace.rarer, self._operate)
         if program is None or program.stopping or not self.faults.on:
             return
         draw = rng.randrange(100)
@@ -222,7 +225,8 @@ class Run:
         elif draw < 70 and resting:
             program.command("cancel", {"order": resting[rng.randrange(len(resting))]})
         elif draw < 75:
-            program.command("configure", {"risk": RISK[rng.randrange(len(RISK))]})
+            changes = RISK if self.pace is DENSE else RISK[:WIDE]
+            program.command("configure", {"risk": changes[rng.randrange(len(changes))]})
         elif draw < 90 and live:
             ticker = live[rng.randrange(len(live))]
             program.command("plan", {"ticker": ticker, **change_of_plan(rng, self.clock.now_ms)})

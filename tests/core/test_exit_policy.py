@@ -12,8 +12,8 @@ from bot.core.effects import CancelOrder, Notice, PlaceOrder, ResolveOrder
 from bot.core.orders import OrderState
 from bot.core.state import Finding, load
 from bot.core.trades import TradeState
-from bot.core.units import Count, Money
-from bot.core.venue import AlreadyExists, NotFound, NotSent, Rejected, Settlement, Unknown, VenuePosition
+from bot.core.units import Count, Money, Price
+from bot.core.venue import AlreadyExists, NotFound, NotSent, Rejected, Settlement, Unknown, VenueOrder, VenuePosition
 
 ROOT = Path(__file__).parents[2]
 POLICY = ROOT / "docs" / "exit-policy.md"
@@ -185,6 +185,19 @@ def test_an_exit_whose_end_is_proven_while_it_is_sent_again_alarms_nobody() -> N
     scene.fill(first, 7_900, 2_000)
     turn = scene.do(e.Sending(scene.now, first.client_order_id))
     assert turn.facts == [] and turn.effects == [] and turn.answer is not None and turn.answer.ok
+
+
+def test_an_exit_whose_earlier_life_is_booked_already_leaves_nothing_open() -> None:
+    """Its fill was found first, without its id; then the id was used again and found to be that order (seed 77)."""
+    scene = Scene()
+    first = fired(scene)
+    scene.state.order_ids["o-1"] = "o-1"
+    scene.do(e.CreateReplied(scene.now, first.client_order_id, AlreadyExists()))
+    seen = VenueOrder("o-1", first.client_order_id, TICKER, "ask", Price(7_000), Count(500), Count(500), Count(0),
+                      "executed", scene.now, scene.now)  # fmt: skip
+    scene.do(e.OrderResolved(scene.now, first.client_order_id, seen, False))
+    order = scene.state.orders[first.client_order_id]
+    assert order.state is OrderState.REJECTED and order.outstanding() == 0 and scene.state.order_ids["o-1"] == "o-1"
 
 
 def test_an_exit_that_exists_already_is_never_called_absent() -> None:
