@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from bot.core import adopting, replies
+from bot.core import adopting, claiming, replies
 from bot.core.effects import CancelOrder, ResolveOrder
 from bot.core.events import AccountRead, MarketChange
 from bot.core.facts import (
@@ -20,7 +20,7 @@ from bot.core.orders import OrderState, has_our_form
 from bot.core.state import settlement_key
 from bot.core.turn import Turn
 from bot.core.units import format_count, format_money
-from bot.core.venue import Settlement, VenueOrder
+from bot.core.venue import Settlement, Side, VenueOrder, VenuePosition
 
 LAG_MS = 2_000
 """Reads lag writes by up to a second or so (kalshi-api.md 4.0); within this our own news outranks a reading."""
@@ -77,13 +77,16 @@ def _baseline(turn: Turn, event: AccountRead) -> None:
     turn.record(Forgotten(turn.at_ms, event.started_ms - KEEP_MS))
     turn.record(CashBaseline(turn.at_ms, event.balance))
     turn.note("info", "baseline", f"books begin with {format_money(event.balance)} cash")
-    paid = {s.ticker for s in event.settlements}
+    state, paid = turn.state, {s.ticker for s in event.settlements}
     for found in event.positions:
         if found.count and found.ticker not in paid:  # positions may lag behind settlements
             turn.record(PositionAdopted(turn.at_ms, found.ticker, found.count, found.cost, found.realized, found.fees))
             market = event.markets.get(found.ticker)
             if market is not None:
-                adopting.adopt_position(turn, market, event.quotes.get(found.ticker))
+                side: Side = "bid" if found.count > 0 else "ask"
+                each, quote = found.cost // abs(found.count), event.quotes.get(found.ticker)
+                plan = adopting.default_plan(state, market, side, each, quote)
+                adopting.adopt_position(turn, market, plan, adopting.ADOPTED, adopting.FOUND)
             else:
                 turn.note("alarm", "unprotected", "position found, its market could not be read: no stop", found.ticker)
 
@@ -162,7 +165,8 @@ def _compare(turn: Turn, event: AccountRead) -> None:
     """
     state = turn.state
     unclear = {o.ticker for o in state.orders.values() if o.outstanding() and not o.rests()}
-    theirs = {p.ticker: p.count for p in event.positions if p.count}
+    rows = {p.ticker: p for p in event.positions if p.count}
+    theirs = {t: p.count for t, p in rows.items()}
     ours = {t: p.count for t, p in state.positions.items() if p.count}
     known = {x.key for x in state.findings.values() if x.kind == "position"}
     suspected = {k.removeprefix("position:") for k in state.suspects if k.startswith("position:")}
@@ -170,12 +174,14 @@ def _compare(turn: Turn, event: AccountRead) -> None:
     for ticker in sorted((theirs.keys() | ours.keys() | known | suspected) - unclear):
         held, seen = ours.get(ticker, 0), theirs.get(ticker, 0)
         shown = _without_newest(held, [m.count for m in young if m.ticker == ticker])
-        _check(turn, event, "position", ticker, held, seen, {seen - x for x in shown})
+        _check(turn, event, "position", ticker, held, seen, {seen - x for x in shown}, position=rows.get(ticker))
     assert state.cash is not None
     bound = sum(o.reserved() for o in state.orders.values())
     if not unclear:
         shown = _without_newest(state.cash, [m.cash for m in young])
         gaps = {event.balance - x for x in shown}
+        if claiming.explain_cash(turn, event, gaps):
+            gaps = {event.balance - state.cash}
         _check(turn, event, "cash", "account", state.cash, event.balance, gaps, bound)
 
 
@@ -190,8 +196,9 @@ def _without_newest(now: int, changes: list[int]) -> list[int]:
 
 
 def _check(
-    turn: Turn, event: AccountRead, kind: Kind, key: str, ours: int, theirs: int, gaps: set[int], bound: int = 0
-) -> None:
+    turn: Turn, event: AccountRead, kind: Kind, key: str, ours: int, theirs: int, gaps: set[int], bound: int = 0,
+    position: VenuePosition | None = None,
+) -> None:  # fmt: skip
     """`gaps`: by how much the exchange's figure may differ from ours, each as good as the others.
 
     With `bound` it may be lower by up to that much besides. A finding stays what it is while the reading allows it.
@@ -217,5 +224,5 @@ def _check(
     elif min(event.started_ms, event.fresh_ms) - since >= LAG_MS:
         show = format_count if kind == "position" else format_money
         turn.record(Suspected(turn.at_ms, name, 0))
-        turn.record(Difference(turn.at_ms, kind, key, ours, theirs))
+        turn.record(Difference(turn.at_ms, kind, key, ours, theirs, position=position))
         turn.note("alarm", f"{kind}_difference", f"{kind}: ours {show(ours)}, the exchange's {show(theirs)}", ticker)

@@ -9,10 +9,16 @@ from bot.core.events import AccountRead
 from bot.core.facts import OrderAdopted, TradeOpened
 from bot.core.orders import has_our_form
 from bot.core.state import TradingState
-from bot.core.trades import ExitPlan, exit_quote
+from bot.core.trades import ExitPlan, Trade, exit_quote
 from bot.core.turn import Turn
 from bot.core.units import ONE, Count, Money, Price
 from bot.core.venue import Market, Quote, Side, VenueOrder
+
+ADOPTED = "adopted"
+"""The strategy of trades that nobody decided on."""
+
+FOUND = "found on the exchange"
+FORGOTTEN = "ours, its record was lost: cancelled where it rests, its fills protected"
 
 
 def wanted_markets(state: TradingState, resting: list[VenueOrder]) -> set[str]:
@@ -22,19 +28,17 @@ def wanted_markets(state: TradingState, resting: list[VenueOrder]) -> set[str]:
     return {t for t in orders | fills if t not in state.live_trade}
 
 
-def adopt_position(turn: Turn, market: Market, quote: Quote | None) -> None:
-    """A trade with the default plan over the whole position, which is booked already."""
+def adopt_position(turn: Turn, market: Market, plan: ExitPlan, strategy: str, reason: str) -> Trade:
+    """A trade over the whole position, which is booked already."""
     held = turn.state.position(market.ticker)
     side: Side = "bid" if held.count > 0 else "ask"
-    size = Count(abs(held.count))
-    plan = default_plan(turn.state, market, side, held.cost // size, quote)
-    trade_id = _open(turn, market, side, plan, size, held.cost)
-    text = f"position found; {replies.protection(turn.state.trades[trade_id])}"
-    turn.note("warning", "adopted", text, market.ticker)
+    trade = _open(turn, market, side, plan, strategy, reason, Count(abs(held.count)), held.cost)
+    turn.note("warning", strategy, f"{reason}; {replies.protection(trade)}", market.ticker)
+    return trade
 
 
-def adopt_order(turn: Turn, seen: VenueOrder, market: Market) -> None:
-    """Make an order of ours that was forgotten an order of the live trade, else of a new one; what rests is cancelled.
+def adopt_order(turn: Turn, seen: VenueOrder, market: Market, strategy: str = ADOPTED, reason: str = FORGOTTEN) -> None:
+    """Make it an order of the live trade, else of a new one with the default plan; one that was forgotten is cancelled.
 
     `seen` names no fill that we do not know yet.
     """
@@ -43,15 +47,13 @@ def adopt_order(turn: Turn, seen: VenueOrder, market: Market) -> None:
     if trade is None:
         each = seen.price if seen.side == "bid" else ONE - seen.price
         plan = default_plan(state, market, seen.side, each, None)
-        trade_id = _open(turn, market, seen.side, plan, Count(0), Money(0))
-        trade = state.trades[trade_id]
+        trade = _open(turn, market, seen.side, plan, strategy, reason, Count(0), Money(0))
     unclaimed = sum(b.fill.count for b in state.unclaimed.values() if b.fill.order_id == seen.order_id)
     name = seen.client_order_id or seen.order_id
     purpose = "entry" if seen.side == trade.side else "exit"
-    turn.record(OrderAdopted(turn.at_ms, name, trade.id, purpose, seen, Count(max(seen.filled - unclaimed, 0))))  # type: ignore[arg-type]
-    turn.note(
-        "warning", "order_adopted", f"{name} is ours, its record was lost: cancelled, fills protected", seen.ticker
-    )
+    booked, recall = Count(max(seen.filled - unclaimed, 0)), strategy == ADOPTED
+    turn.record(OrderAdopted(turn.at_ms, name, trade.id, purpose, seen, booked, recall))  # type: ignore[arg-type]
+    turn.note("warning", "order_adopted", f"{name}: {reason}", seen.ticker)
     order = state.orders[name]
     replies.claim(turn, order)
     replies.withdraw(turn, order)
@@ -85,10 +87,12 @@ def default_plan(state: TradingState, market: Market, side: Side, each: int, quo
     return ExitPlan(Price(stop), None, None, Price(risk["exit_bound"]), risk["exit_escalate"] * 1000)
 
 
-def _open(turn: Turn, market: Market, side: Side, plan: ExitPlan, size: Count, cost: Money) -> str:
+def _open(
+    turn: Turn, market: Market, side: Side, plan: ExitPlan, strategy: str, reason: str, size: Count, cost: Money
+) -> Trade:
     trade_id = turn.new_id()
     turn.record(
-        TradeOpened(turn.at_ms, trade_id, market.ticker, side, "adopted", market, plan, "found on the exchange",
+        TradeOpened(turn.at_ms, trade_id, market.ticker, side, strategy, market, plan, reason,
                     turn.state.config.version, size, cost)
     )  # fmt: skip
-    return trade_id
+    return turn.state.trades[trade_id]

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bot.core import breakers, config, exiting, replanning, replies
+from bot.core import breakers, claiming, config, exiting, replanning, replies
 from bot.core.config import Param
 from bot.core.effects import CancelOrder
 from bot.core.events import Command
@@ -42,6 +42,9 @@ SAYS = {
 }
 
 
+_CLAIMS = {"claim": claiming.claim, "claim_order": claiming.claim_order, "accept": claiming.accept}
+
+
 def command(turn: Turn, event: Command, strategy_params: tuple[Param, ...], start_word: str = "") -> None:
     """Apply or refuse the operator's word; the answer says what it did and does not do."""
     verb = event.verb
@@ -51,6 +54,8 @@ def command(turn: Turn, event: Command, strategy_params: tuple[Param, ...], star
         return _plan(turn, event)
     if verb == "cancel":
         return _cancel(turn, event)
+    if verb in _CLAIMS:
+        return _CLAIMS[verb](turn, event)
     if verb == "configure":
         return _configure(turn, event, strategy_params)
     state = turn.state
@@ -124,8 +129,12 @@ def _leave(turn: Turn, ticker: str, event: Command) -> None:
 def _cancel(turn: Turn, event: Command) -> None:
     name = str(event.args.get("order", ""))
     order = replies.find_order(turn, name, name)
+    finding = turn.state.findings.get(f"order:{name}")
+    if order is None and finding is not None and finding.order is not None:
+        turn.do(CancelOrder(name, name, finding.order.ticker))
+        return turn.approve("cancel", f"cancelling {name}, which is not ours: the next reading says whether it is gone")
     if order is None or not order.live():
-        return turn.refuse("no_order", "there is no live order of ours with this id")
+        return turn.refuse("no_order", "there is no live order with this id")
     if not order.order_id:
         return turn.refuse("not_confirmed", f"the order is {order.state}: its exchange id is not known yet")
     turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))

@@ -12,6 +12,7 @@ from bot.core.venue import (
     Settlement,
     Side,
     TimeInForce,
+    Transfer,
     VenueFill,
     VenueOrder,
     VenuePosition,
@@ -128,6 +129,8 @@ class AccountRead(msgspec.Struct, frozen=True):
     """Their quotes at the reading."""
     shards: dict[str, Money] = {}
     """The balance by shard; empty where the exchange does not tell."""
+    transfers: tuple[Transfer, ...] = ()
+    """Deposits and withdrawals, read while cash differs."""
 
 
 class MarketChange(msgspec.Struct, frozen=True):
@@ -149,6 +152,8 @@ class Command(msgspec.Struct, frozen=True):
     args: dict[str, object]
     quotes: dict[str, Quote] = {}
     """Current quotes of markets with a live trade, for the exits that the word may fire."""
+    market: Market | None = None
+    """The market that the word is about, where it has no trade that knows it (claims)."""
 
 
 Event = (

@@ -8,7 +8,7 @@ from bot.core.config import Config
 from bot.core.orders import OrderEvent
 from bot.core.trades import ExitKind, ExitPlan, TradeEvent
 from bot.core.units import Count, Money, Price
-from bot.core.venue import Market, Settlement, Side, TimeInForce, VenueFill, VenueOrder
+from bot.core.venue import Market, Settlement, Side, TimeInForce, VenueFill, VenueOrder, VenuePosition
 
 TradingMode = Literal["RUNNING", "PAUSED", "REDUCING", "HALTED"]
 
@@ -174,6 +174,17 @@ class OrderAdopted(msgspec.Struct, frozen=True, tag=True):
     purpose: Literal["entry", "exit"]
     order: VenueOrder
     booked: Count
+    recall: bool
+    """Cancel it whenever it rests."""
+
+
+class CashMoved(msgspec.Struct, frozen=True, tag=True):
+    """Money was paid in or out: named by the exchange (`transfer_id`), or a difference that the operator accepted."""
+
+    at_ms: int
+    amount: Money
+    transfer_id: str
+    actor: str
 
 
 class SettlementBooked(msgspec.Struct, frozen=True, tag=True):
@@ -207,6 +218,8 @@ class Difference(msgspec.Struct, frozen=True, tag=True):
     resolved: bool = False
     order: VenueOrder | None = None
     """Of kind order: a resting order that is not ours."""
+    position: VenuePosition | None = None
+    """Of kind position: the exchange's own figures."""
 
 
 class Suspected(msgspec.Struct, frozen=True, tag=True):
@@ -257,6 +270,7 @@ Fact = (
     | QuoteVanished
     | PositionAdopted
     | OrderAdopted
+    | CashMoved
     | SettlementBooked
     | SeenBefore
     | CashBaseline

@@ -11,7 +11,7 @@ from bot.core.orders import Order, OrderState
 from bot.core.positions import Position
 from bot.core.trades import Trade, TradeState
 from bot.core.units import ONE, Count, Money
-from bot.core.venue import VenueFill, VenueOrder
+from bot.core.venue import VenueFill, VenueOrder, VenuePosition
 
 SCHEMA = 1
 """Version of this state and of the facts; a snapshot of another version is not loaded."""
@@ -34,6 +34,8 @@ class Finding(msgspec.Struct, frozen=True):
     since_ms: int
     order: VenueOrder | None = None
     """The resting order that is not ours, for a finding of kind order."""
+    position: VenuePosition | None = None
+    """The exchange's own figures, for a finding of kind position."""
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -103,6 +105,8 @@ class TradingState(msgspec.Struct):
     findings: dict[str, Finding] = {}
     moves: list[Move] = []
     """The newest changes of positions and cash, which a reading may show or not."""
+    transfers: dict[str, int] = {}
+    """Deposits and withdrawals that are booked; few, and never forgotten."""
 
     def position(self, ticker: str) -> Position:
         return self.positions.get(ticker) or Position(ticker)
@@ -201,6 +205,8 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             _book_settlement(state, fact)
         case f.PositionAdopted():
             state.positions[fact.ticker] = Position(fact.ticker, fact.count, fact.cost, fact.realized, fact.fees)
+        case f.CashMoved():
+            _move_cash(state, fact)
         case f.OrderAdopted():
             _adopt_order(state, fact)
         case f.SeenBefore():
@@ -248,12 +254,22 @@ def _change_mode(state: TradingState, fact: f.ModeChanged) -> None:
     state.loss_streak, state.rejects, state.errors = 0, 0, []
 
 
+def _move_cash(state: TradingState, fact: f.CashMoved) -> None:
+    """Never a result: what one compares equity with moves along."""
+    state.cash = Money((state.cash or 0) + fact.amount)
+    state.baseline = Money(state.baseline + fact.amount)
+    if fact.transfer_id:
+        state.transfers[fact.transfer_id] = fact.at_ms
+
+
 def _find(state: TradingState, fact: f.Difference) -> None:
     name = f"{fact.kind}:{fact.key}"
     if fact.resolved:
         state.findings.pop(name, None)
     else:
-        state.findings[name] = Finding(fact.kind, fact.key, fact.ours, fact.theirs, fact.at_ms, fact.order)
+        state.findings[name] = Finding(
+            fact.kind, fact.key, fact.ours, fact.theirs, fact.at_ms, fact.order, fact.position
+        )
 
 
 def _adopt_order(state: TradingState, fact: f.OrderAdopted) -> None:
@@ -262,7 +278,7 @@ def _adopt_order(state: TradingState, fact: f.OrderAdopted) -> None:
     state.orders[fact.client_order_id] = Order(
         fact.client_order_id, fact.trade_id, seen.ticker, seen.side, seen.price, seen.initial, "good_till_canceled",
         fact.purpose, seen.created_ms, OrderState.PARTLY_FILLED if at is OrderState.RESTING and seen.filled else at,
-        seen.order_id, seen.filled, fact.booked, sent_ms=seen.created_ms, changed_ms=fact.at_ms, recall=True,
+        seen.order_id, seen.filled, fact.booked, sent_ms=seen.created_ms, changed_ms=fact.at_ms, recall=fact.recall,
     )  # fmt: skip
     state.order_ids[seen.order_id] = fact.client_order_id
 

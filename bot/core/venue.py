@@ -120,6 +120,15 @@ class Settlement(msgspec.Struct, frozen=True):
     settled_ms: int
 
 
+class Transfer(msgspec.Struct, frozen=True):
+    """A deposit, or with a negative amount a withdrawal. Whether cash moves by its fee as well is not documented."""
+
+    id: str
+    amount: Money
+    fee: Money
+    at_ms: int
+
+
 class Accepted(msgspec.Struct, frozen=True):
     """The exchange applied the write. For a cancel, `remaining` is 0 and `reduced` what was removed."""
 

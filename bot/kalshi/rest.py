@@ -11,8 +11,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from bot.core.book import Level
-from bot.core.venue import Balance, Market, Quote, Settlement, VenueFill, VenueOrder, VenuePosition
-from bot.kalshi import wire
+from bot.core.venue import Balance, Market, Quote, Settlement, Transfer, VenueFill, VenueOrder, VenuePosition
+from bot.kalshi import transfers, wire
 from bot.kalshi.canary import Canary
 from bot.kalshi.read_budget import ReadBudget
 from bot.kalshi.series import FeeChanges, SeriesList, SeriesReply, WireFeeChange, WireSeries, in_force
@@ -147,6 +147,16 @@ class KalshiReads:
         params = {"limit": 1000, "subaccount": 0, "min_ts": min_ts}
         pages = self._pages("/portfolio/settlements", params, wire.SettlementsPage, lambda p: p.settlements)
         return self._convert("/portfolio/settlements", wire.settlement, (s for page in pages for s in page.settlements))
+
+    def transfers(self) -> list[Transfer]:
+        """Deposits and withdrawals that moved or may move cash: none that failed or came back."""
+        paid_in = self._pages("/portfolio/deposits", {"limit": 500}, transfers.DepositsPage, lambda p: p.deposits)
+        paid_out = self._pages(
+            "/portfolio/withdrawals", {"limit": 500}, transfers.WithdrawalsPage, lambda p: p.withdrawals
+        )
+        signed = [(1, t) for page in paid_in for t in page.deposits]
+        signed += [(-1, t) for page in paid_out for t in page.withdrawals]
+        return [transfers.transfer(t, sign) for sign, t in signed if t.status not in ("failed", "returned")]
 
     def open_markets(self, series: Sequence[str] = (), category: str = "") -> list[tuple[Market, Quote]]:
         """Every market that is open for trading, combos excluded, with its quote.

@@ -61,6 +61,8 @@ def read_account(
         if max([x.at_ms for x in fills] + [x.settled_ms for x in settlements], default=0) >= fresh - CLOCKS_MS:
             raise ReadFailed("body", message="the account changed while it was read for the first time")
         held = {p.ticker for p in positions if p.count}
+    differs = "cash:account" in state.suspects or "cash:account" in state.findings
+    transfers = reads.transfers() if differs else []
     found = _markets(held | adopting.wanted_markets(state, resting), read_market)
     return AccountRead(
         clock_ms(),
@@ -74,6 +76,7 @@ def read_account(
         {ticker: market for ticker, (market, _) in found.items()},
         {ticker: quote for ticker, (_, quote) in found.items()},
         balance.shards,
+        tuple(transfers),
     )
 
 

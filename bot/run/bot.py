@@ -11,6 +11,7 @@ import gevent
 import msgspec
 from prometheus_client import CollectorRegistry, Histogram
 
+from bot.core import claiming
 from bot.core import facts as f
 from bot.core.config import RISK, Config, defaults
 from bot.core.effects import CancelOrder, Notice, PlaceOrder, ResolveOrder, Wake
@@ -30,7 +31,7 @@ from bot.core.events import (
 from bot.core.state import TradingState, dump, state_hash
 from bot.core.step import Rules
 from bot.core.turn import Answer, Turn
-from bot.core.venue import NotSent, Outcome, Quote, Unknown, VenueFill, VenueOrder, VenuePosition
+from bot.core.venue import Market, NotSent, Outcome, Quote, Unknown, VenueFill, VenueOrder, VenuePosition
 from bot.kalshi.orders import KalshiOrders
 from bot.kalshi.rest import KalshiReads, ReadFailed
 from bot.market_data.market_data import MarketData
@@ -283,14 +284,24 @@ class Bot:
 
     def command(self, verb: str, args: dict[str, object], actor: str, request_id: str) -> Answer:
         """Decide a command now; its audit row is written with the answer."""
-        quotes = {t: q for t in self.state.live_trade if (q := self._trusted(t)) is not None}
-        turn = self.door.handle(Command(now_ms(), verb, actor, args, quotes))
+        wanted = claiming.wanted_market(self.state, verb, args)
+        market = self._market(wanted) if wanted else None
+        quotes = {t: q for t in (*self.state.live_trade, wanted) if t and (q := self._trusted(t)) is not None}
+        turn = self.door.handle(Command(now_ms(), verb, actor, args, quotes, market))
         answer = turn.answer
         assert answer is not None, "a command is always answered"
         result = f"{'accepted' if answer.ok else 'refused'}: {answer.text}"
         self._put([rows.Audit(f"{self.boot}-{request_id}", now_ms(), actor, verb, args, result)])
         self.loops["UIUpdate"].wake()
         return answer
+
+    def _market(self, ticker: str) -> Market | None:
+        """None when it cannot be read now."""
+        try:
+            return self.market_data.read_market(ticker)[0]
+        except ReadFailed as failure:
+            log.warning("%s cannot be read: %s", ticker, failure)
+            return None
 
     # loops
 

@@ -93,7 +93,9 @@ def status(bot: Bot) -> Dict:
         "odds": {"state": bot.odds.state, "updated_ms": bot.odds.updated_ms, "remaining": bot.odds.remaining},
         "store": bot.stores.status(),
         "reconciliation": {
-            "ok": not state.findings and not bot.reconcile_error and state.reconciled_ms > 0,
+            "ok": all(x.kind == "order" for x in state.findings.values())
+            and not bot.reconcile_error
+            and state.reconciled_ms > 0,
             "at_ms": state.reconciled_ms,
             "error": bot.reconcile_error,
             "differences": [

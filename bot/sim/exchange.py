@@ -19,6 +19,7 @@ from bot.core.venue import (
     Quote,
     Rejected,
     Settlement,
+    Transfer,
     VenueFill,
     VenueOrder,
     VenuePosition,
@@ -75,6 +76,7 @@ class Exchange(model.Listener):
         self.positions: Lagged[VenuePosition | None] = Lagged()
         self.settlements: Lagged[Settlement] = Lagged()
         self.cash: Lagged[Money] = Lagged()
+        self.transfers: Lagged[Transfer] = Lagged()
         self.by_client_id: dict[str, model.Order] = {}
         self.lied_about: set[str] = set()
         """Client ids of orders of which the exchange told an untruth."""
@@ -131,8 +133,11 @@ class Exchange(model.Listener):
         return Accepted(order.order_id, Count(0), Count(0), Count(resting.initial - filled))
 
     def move_cash(self, amount: int) -> None:
-        """A deposit, or with a negative amount a withdrawal."""
+        """A deposit, or with a negative amount a withdrawal. Those of whole cents the exchange names."""
         self.account.pay(0, amount)
+        if amount % 10_000 == 0:
+            now = self.clock.now_ms
+            self.transfers.put(now, str(now), Transfer(f"t{now}", Money(amount), Money(0), now))
         self._told_cash()
 
     def trade_by_hand(self, ticker: str, side: Any, price: int, count: int, *, rests: bool = False) -> None:

@@ -139,7 +139,10 @@ class Ledger:
         open_ = [amount for ms, amount in moved if began - 10_000 < ms <= began]
         possible = {sure + sum(open_[n:]) for n in range(len(open_) + 1)}
         gap = account.cash - state.cash
-        require(gap in possible, f"cash {state.cash}, the exchange's {account.cash}; others moved {sorted(possible)}")
+        require(
+            gap + books.explained in possible,
+            f"cash {state.cash}, the exchange's {account.cash}; others moved {sorted(possible)}",
+        )
         named = books.findings.get("cash:account")
         require(gap == 0 or named is not None, f"{gap} of cash is not ours and no finding names it")
         for fill in account.fills:

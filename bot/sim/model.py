@@ -125,6 +125,8 @@ class Books:
     def begin(self) -> None:
         """Forget everything: a restart reads the facts anew."""
         self.cash: int | None = None
+        self.explained = 0
+        """Deposits less withdrawals, booked since the books began."""
         self.positions: dict[str, int] = {}
         self.fills: dict[str, tuple[str, str, int, int, int]] = {}
         self.seen: set[str] = set()
@@ -197,7 +199,12 @@ class Books:
             case f.SeenBefore():
                 self.seen.update(fact.fill_ids)
                 self.seen.update(fact.settlement_ids)
+            case f.CashMoved():
+                require(self.cash is not None, "cash was moved before the books began")
+                self.cash = (self.cash or 0) + fact.amount
+                self.explained += fact.amount
             case f.CashBaseline():
+                self.explained = 0
                 self.cash, self.began_ms = fact.cash, fact.at_ms
             case f.MarketMoved():
                 self.status[fact.ticker] = fact.status

@@ -22,6 +22,7 @@ from bot.core.venue import (
     Quote,
     Rejected,
     Settlement,
+    Transfer,
     Unknown,
     VenueFill,
     VenueOrder,
@@ -198,6 +199,9 @@ class Client:
     def balance(self) -> Balance:
         cash = self._read("read.balance", lambda: self._exchange.cash.read(self._net.as_of())[""])
         return Balance(cash, {"0": cash})
+
+    def transfers(self) -> list[Transfer]:
+        return self._read("read.transfers", lambda: list(self._exchange.transfers.read(self._net.as_of()).values()))
 
     def market(self, ticker: str) -> tuple[Market, Quote]:
         def found() -> tuple[Market, Quote]:

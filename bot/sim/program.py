@@ -7,6 +7,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from bot.core import claiming
 from bot.core.config import RISK, Config, defaults
 from bot.core.effects import CancelOrder, Notice, PlaceOrder, ResolveOrder, Wake
 from bot.core.events import (
@@ -184,8 +185,10 @@ class Program:
         return quote if self.clock.now_ms - confirmed_ms <= STALE_MS else None
 
     def command(self, verb: str, args: dict[str, object]) -> Turn:
-        quotes = {t: q for t in self.state.live_trade if (q := self.trusted(t)) is not None}
-        return self.handle(Command(self.clock.now_ms, verb, "operator", args, quotes))
+        wanted = claiming.wanted_market(self.state, verb, args)
+        market = self.network.exchange.market(wanted) if wanted else None
+        quotes = {t: q for t in (*self.state.live_trade, wanted) if t and (q := self.trusted(t)) is not None}
+        return self.handle(Command(self.clock.now_ms, verb, "operator", args, quotes, market))
 
     # loops
 

@@ -8,6 +8,7 @@ from random import Random
 import msgspec
 
 from bot.core.state import state_hash
+from bot.core.units import format_count, format_money
 from bot.run.restore import restore
 from bot.sim.auditor import Auditor
 from bot.sim.clock import Clock
@@ -186,7 +187,7 @@ class Run:
     def _account(self, fault: Fault) -> None:
         """Somebody else moves money or trades on our account."""
         if fault.kind in ("deposit", "withdrawal"):
-            amount = fault.ms * 100 * (1 if fault.kind == "deposit" else -1)
+            amount = (fault.ms - fault.ms % 2 * (fault.ms % 100)) * 100 * (1 if fault.kind == "deposit" else -1)
             self.moved.append((self.clock.now_ms, amount))
             return self.exchange.move_cash(amount)
         live = list(self.program.state.live_trade) if self.program else []
@@ -222,6 +223,15 @@ class Run:
             program.command(VERBS[rng.randrange(len(VERBS))], {})
         elif draw < 20 and live:
             program.command("close", {"ticker": live[rng.randrange(len(live))]})
+        elif draw < 35 and (differs := sorted(k for k, x in program.state.findings.items() if x.kind != "order")):
+            finding = program.state.findings[differs[0]]
+            show = format_money if finding.kind == "cash" else format_count
+            amount = show(finding.theirs - finding.ours)
+            program.command("accept", {"difference": differs[0], "amount": amount})
+        elif draw < 50 and (
+            unmanaged := sorted(t for t, p in program.state.positions.items() if p.count and t not in live)
+        ):
+            program.command("claim", {"ticker": unmanaged[0]})
         elif draw < 70 and resting:
             program.command("cancel", {"order": resting[rng.randrange(len(resting))]})
         elif draw < 75:

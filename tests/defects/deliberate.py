@@ -227,7 +227,8 @@ ORDERS = (
     ),
     Defect(
         "a found position gets no stop", "P5", "bot/core/accounting.py",
-        "                adopting.adopt_position(turn, market, event.quotes.get(found.ticker))", "                pass",
+        "                adopting.adopt_position(turn, market, plan, adopting.ADOPTED, adopting.FOUND)",
+        "                pass",
         "tests/core/test_accounting.py::test_the_books_begin_with_the_account_as_found_and_its_positions_get_a_plan",
     ),
     Defect(

@@ -40,5 +40,20 @@ ACCOUNT = (
         "tests/core/test_adopting.py::"
         "test_a_strangers_order_is_left_alone_counted_in_exposure_and_keeps_entries_out_of_its_market",
     ),
+    Defect(
+        "a difference is accepted with any amount", "P7 C38", "bot/core/claiming.py",
+        "if given != gap:", "if False:",
+        "tests/core/test_claiming.py::test_an_accepted_deposit_lets_entries_go_on_and_is_no_profit",
+    ),
+    Defect(
+        "an accepted deposit is a profit", "P7 C38", "bot/core/state.py",
+        "    state.baseline = Money(state.baseline + fact.amount)\n", "",
+        "tests/core/test_claiming.py::test_an_accepted_withdrawal_is_no_loss",
+    ),
+    Defect(
+        "one deposit explains cash again and again", "P7 C38", "bot/core/claiming.py",
+        "if t.id not in state.transfers and", "if",
+        "tests/core/test_claiming.py::test_a_deposit_that_the_exchange_names_needs_no_word",
+    ),
 )
 # fmt: on

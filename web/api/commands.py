@@ -40,7 +40,28 @@ COMMANDS = (
     Command("rearm", "/bot/rearm", "Leave HALTED; needs the word REARM", ("reason",), word="REARM", key=True),
     Command("flatten", "/bot/flatten", "Close all positions at what the market pays", ("reason",), key=True),
     Command("close", "/positions/<ticker>/close", "Close one position at what the market pays", ("reason",), key=True),
-    Command("cancel", "/orders/<order>/cancel", "Cancel one order", ("reason",), key=True),
+    Command("cancel", "/orders/<order>/cancel", "Cancel one order, ours or not", ("reason",), key=True),
+    Command(
+        "claim",
+        "/positions/<ticker>/claim",
+        "Manage a position that nobody manages: the default plan, changed by what is named as in its plan",
+        ("stop", "target", "trail", "break_even_after", "reason"),
+        key=True,
+    ),
+    Command(
+        "claim_order",
+        "/orders/<order>/claim",
+        "Manage a resting order that is not ours: its fills get the default plan",
+        ("reason",),
+        key=True,
+    ),
+    Command(
+        "accept",
+        "/differences/<difference>/accept",
+        "Take the exchange's figure for a difference of cash or position; `amount` is the difference as it is now",
+        ("amount", "reason"),
+        key=True,
+    ),
 )
 
 
