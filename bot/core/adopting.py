@@ -60,14 +60,15 @@ def adopt_order(turn: Turn, seen: VenueOrder, market: Market, strategy: str = AD
 
 
 def adopt_strays(turn: Turn, event: AccountRead) -> None:
-    """Fills of forgotten orders of ours become a protected trade."""
+    """Fills of forgotten orders of ours become a protected trade, as far as no trade covers what is held."""
     state = turn.state
     for fill_id, booked in list(state.unclaimed.items()):
         fill = booked.fill
         trade, held = state.trade_at(fill.ticker), state.position(fill.ticker).count
         market = trade.market if trade is not None else event.markets.get(fill.ticker)
-        opens = trade is not None or (held > 0 if fill.side == "bid" else held < 0)
-        if fill_id in state.unclaimed and replies.stray(state, fill) and market is not None and opens:
+        covered = trade.open_count() if trade is not None else 0
+        bare = (held if fill.side == "bid" else -held) > covered and (trade is None or trade.side == fill.side)
+        if fill_id in state.unclaimed and replies.stray(state, fill) and market is not None and bare:
             seen = VenueOrder(
                 fill.order_id, fill.client_order_id, fill.ticker, fill.side, fill.price, fill.count, fill.count,
                 Count(0), "executed", fill.at_ms, fill.at_ms,

@@ -78,6 +78,7 @@ class Exchange(model.Listener):
         self.cash: Lagged[Money] = Lagged()
         self.transfers: Lagged[Transfer] = Lagged()
         self.by_client_id: dict[str, model.Order] = {}
+        """By its own id too: an order that is known by its fill alone has no other name."""
         self.lied_about: set[str] = set()
         """Client ids of orders of which the exchange told an untruth."""
         self._tops: dict[str, tuple[int | None, int, int | None, int]] = {}
@@ -194,6 +195,7 @@ class Exchange(model.Listener):
     def order(self, order: model.Order) -> None:
         if order.client_order_id:
             self.by_client_id[order.client_order_id] = order
+        self.by_client_id[order.order_id] = order
         row = VenueOrder(
             order.order_id, order.client_order_id, order.ticker, order.side, Price(order.price), Count(order.initial),
             Count(order.filled), Count(order.remaining), order.status, order.created_ms, order.updated_ms,

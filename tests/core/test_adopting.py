@@ -5,7 +5,7 @@ import pytest
 from scene import T0, TICKER, Scene, market
 
 from bot.core import events as e
-from bot.core.effects import CancelOrder, Reconcile
+from bot.core.effects import CancelOrder, PlaceOrder, Reconcile
 from bot.core.orders import OrderState, has_our_form
 from bot.core.risk import exposure
 from bot.core.trades import TradeState
@@ -138,3 +138,20 @@ def test_a_fill_of_an_entry_whose_reply_is_missing_is_that_entrys_own() -> None:
                                         initial=Count(300), remaining=Count(0))  # fmt: skip
     scene.do(e.OrderResolved(scene.now, entry.client_order_id, described, False))
     assert scene.state.orders[entry.client_order_id].outstanding() == 0 and scene.trade().open_count() == 300
+
+
+def test_what_was_bought_and_sold_by_hand_joins_no_later_trade() -> None:
+    """The sale was taken for the exit of a trade that came after it: it held less than nothing (simulator, seed 37)."""
+    scene = Scene().at(5)
+    fill(scene, 300)
+    fill(scene, 300, number=2, side="ask")
+    scene.at(40).propose(limit=4_000, count=200)
+    [entry] = scene.sent()
+    scene.reply(entry, 0, 200)
+    scene.at(42).read(markets={TICKER: market()}, resting=(resting_entry(entry),))
+    assert list(scene.state.orders) == [entry.client_order_id] and scene.trade().open_count() == 0
+
+
+def resting_entry(entry: PlaceOrder) -> VenueOrder:
+    return VenueOrder(f"x-{entry.client_order_id}", entry.client_order_id, TICKER, entry.side, entry.price, entry.count,
+                      Count(0), entry.count, "resting", T0, T0)  # fmt: skip

@@ -135,7 +135,7 @@ def test_case_13_listings_lag_eight_seconds_through_entry_stop_and_deposit() -> 
         stage.price(50, 52).enter()
         stage.run(3).price(44, 46).run(6)
     assert not stage.program.state.findings and stage.sends("exit") >= 4
-    stage.exchange.move_cash(7_000_000)
+    stage.exchange.move_cash(7_000_001)
     stage.run(40)
     assert set(stage.program.state.findings) == {"cash:account"}
 

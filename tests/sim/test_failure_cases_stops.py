@@ -185,11 +185,25 @@ def test_case_36_only_part_of_an_exit_fills() -> None:
 def test_case_38_a_deposit_is_a_finding() -> None:
     """Elsewhere it was read as profit."""
     stage = holding(Stage())
-    stage.exchange.move_cash(10_000_000)
+    stage.exchange.move_cash(10_000_001)
     stage.run(35)
-    assert stage.auditor.books.named["cash:account"][1] - stage.auditor.books.named["cash:account"][0] == 10_000_000
+    assert stage.auditor.books.named["cash:account"][1] - stage.auditor.books.named["cash:account"][0] == 10_000_001
     assert stage.program.state.realized <= 0
     assert not stage.enter(ticker=OTHER).ok
+    stage.program.command("accept", {"difference": "cash:account", "amount": "10.000001"})
+    stage.run(15)
+    assert stage.program.state.realized <= 0
+    assert stage.program.state.cash == stage.exchange.account.cash
+    assert stage.enter(ticker=OTHER).ok
+
+
+def test_a_deposit_that_the_exchange_names_stops_nothing() -> None:
+    stage = holding(Stage())
+    stage.exchange.move_cash(10_000_000)
+    stage.run(35)
+    assert "cash:account" not in stage.auditor.books.named and stage.program.state.realized <= 0
+    assert stage.program.state.cash == stage.exchange.account.cash
+    assert stage.enter(ticker=OTHER).ok
 
 
 def test_a_wiped_disk_leaves_the_position_with_a_stop() -> None:
