@@ -160,9 +160,7 @@ def described(turn: Turn, order: Order, seen: VenueOrder) -> None:
     if seen.status == "resting" and not order.live():
         return
     if order.purpose == "exit" and order.state in (OrderState.INTENT, OrderState.REJECTED):
-        return (
-            None  # an exit's id that lived before its record was lost: this is of that life, and its fills are booked
-        )
+        return  # an exit's id that lived before its record was lost: this is of that life, and its fills are booked
     named = turn.state.order_ids.get(seen.order_id, order.client_order_id)
     if order.state is OrderState.UNKNOWN and named != order.client_order_id:
         # of its earlier life, and booked under the exchange's id before that was known: this life never was
