@@ -137,6 +137,24 @@ BOOKS = (
         "tests/core/test_state_tables.py::test_the_page_is_drawn_from_the_tables_as_they_are",
     ),
     Defect(
+        "an order off a changed grid hides the price from stops", "P4", "bot/market_data/market_data.py",
+        "return not crossed and quote.ticker in self._held", "return False",
+        "tests/market_data/test_review_market_data.py::"
+        "test_the_price_of_an_order_that_survived_a_change_of_the_grid_is_seen_by_stops",
+    ),
+    Defect(
+        "any change of a book makes the price before it fresh", "P9", "bot/market_data/market_data.py",
+        "kept is not None and kept.bid == bid and kept.ask == ask", "kept is not None",
+        "tests/market_data/test_review_market_data.py::"
+        "test_a_candidates_price_that_was_refused_does_not_keep_the_one_before_it_fresh",
+    ),
+    Defect(
+        "the look-up of a lost exit closes what was bought back meanwhile", "P5", "bot/core/replies.py",
+        "event.absent and exiting.held(turn, trade) <= 0:", "event.absent:",
+        "tests/core/test_exits.py::"
+        "test_what_was_sold_and_bought_back_by_somebody_else_while_it_was_looked_up_stays_protected",
+    ),
+    Defect(
         "our own defect is forgotten when a breaker's pause ends", "P8", "bot/core/step.py",
         'state.mode == "RUNNING" or state.mode_until_ms:', 'state.mode == "RUNNING":',
         "tests/core/test_entries.py::test_a_defect_of_ours_outlasts_the_pause_of_a_breaker",
