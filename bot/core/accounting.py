@@ -213,6 +213,9 @@ def _check(
     if allowed(finding.theirs - finding.ours if finding else 0):
         if name in state.suspects:
             turn.record(Suspected(turn.at_ms, name, 0))
+        moved = kind == "position" and finding is not None and (finding.ours, finding.theirs) != (ours, theirs)
+        if moved and finding is not None and theirs - ours == finding.theirs - finding.ours:  # both traded since
+            turn.record(Difference(turn.at_ms, kind, key, ours, theirs, position=position))
         return
     if finding is not None and allowed(0):
         turn.record(Difference(turn.at_ms, kind, key, ours, theirs, resolved=True))

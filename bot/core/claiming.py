@@ -71,6 +71,10 @@ def accept(turn: Turn, event: Command) -> None:
         return turn.refuse("invalid_amount", f"amount: {problem}; the difference is {show(gap)}")
     if given != gap:
         return turn.refuse("amount_changed", f"the difference is {show(gap)} now, not {show(given)}: look again")
+    if finding.kind == "position" and turn.state.position(finding.key).count != finding.ours:
+        return turn.refuse(
+            "amount_changed", "our position has changed since the last reading: try again after the next"
+        )
     if finding.kind == "cash":
         turn.record(CashMoved(turn.at_ms, Money(gap), "", event.actor))
     else:

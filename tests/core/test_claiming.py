@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from scene import TICKER, Scene, market, quote
+from scene import T0, TICKER, Scene, market, quote
 
 from bot.core import events as e
 from bot.core.effects import CancelOrder
@@ -142,3 +142,21 @@ def test_a_withdrawal_with_its_fee_is_explained_and_an_older_deposit_explains_no
     assert scene.state.findings == {} and scene.state.cash == 798_000_000
     before = Transfer("d0", Money(500_000_000), Money(0), Scene().now - 5_000)
     assert deposited(500_000_000, transfers=(before,)).state.findings
+
+
+def test_a_position_that_was_traded_since_its_difference_was_found_is_accepted_as_it_is_now() -> None:
+    """The figure of the finding was taken for the position: what was sold since was held again in our books."""
+    scene = Scene().at(3_600)
+
+    def theirs(count: int) -> tuple[VenuePosition, ...]:
+        return (VenuePosition(TICKER, Count(count), Money(count * 4_000), Money(0), Money(0)),)
+
+    for _ in range(3):
+        scene.at((scene.now - T0) / 1000 + 10).read(positions=theirs(500))
+    assert scene.state.findings[f"position:{TICKER}"].theirs == 500
+    bought = VenueFill("f1", "theirs", "", TICKER, "bid", Price(4_000), Count(200), Money(0), True, scene.now)
+    scene.at((scene.now - T0) / 1000 + 10).do(e.FillSeen(scene.now, bought))
+    assert say(scene, "accept", difference=f"position:{TICKER}", amount="5.00").code == "amount_changed"
+    scene.at((scene.now - T0) / 1000 + 10).read(positions=theirs(700))
+    assert say(scene, "accept", difference=f"position:{TICKER}", amount="5.00").ok
+    assert scene.state.position(TICKER).count == 700 and not scene.state.findings
