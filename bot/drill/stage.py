@@ -46,7 +46,7 @@ class Stage:
         self.program = Program(
             folder, KALSHI_API_URL=self.venue["rest"], KALSHI_WS_URL=self.venue["ws"],
             KALSHI_KEY_ID=self.venue["key_id"], KALSHI_PRIVATE_KEY_PATH=self.venue["private_key_path"],
-            **(QUICK | settings),
+            ODDS_API_URL=self.venue["odds"], **(QUICK | settings),
         )  # fmt: skip
 
     def enter(self, positions: int) -> None:

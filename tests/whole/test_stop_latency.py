@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,6 @@ class Trial:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.stage: Stage
-        self.rest = range(STOPS, STOPS)
 
     def open(self, markets: int = STOPS, tier: str = "premier", **settings: str) -> None:
         calm = {"STRATEGY_LOOP_INTERVAL": "5", "RECONCILE_INTERVAL": "10", "MARKET_POLL_INTERVAL": "4"}
@@ -74,22 +74,23 @@ class Trial:
         risk = {**RISK, "max_open_trades": STOPS}
         self.stage.program.start().configure(risk=risk, strategy=STRATEGY)
 
-    def stops(self) -> dict[str, float]:
-        """Milliseconds from tick to bytes over ROUNDS x STOPS stops."""
+    def stops(self, meanwhile: Callable[["Trial"], AbstractContextManager[None]]) -> dict[str, float]:
+        """Milliseconds from tick to bytes over ROUNDS x STOPS stops, with this going on while the prices fall."""
         for _ in range(ROUNDS):
-            self.stage.holds(STOPS)
+            self.stage.holds(STOPS, 120)
             time.sleep(0.5)
-            for number in range(STOPS):
-                self.stage.call(falls([number]))
-                time.sleep(APART_S)
+            with meanwhile(self):
+                for number in range(STOPS):
+                    self.stage.call(falls([number]))
+                    time.sleep(APART_S)
             self.stage.program.until(lambda: not self.stage.program.items("positions"), 60, "positions remain")
             self.stage.call(recovers(range(STOPS)))
         shown = self.stage.program.get("status")["latency_us"]
         return {"count": shown["count"], "p50": shown["p50"] / 1000, "p99": shown["p99"] / 1000}
 
-    def restart(self, **settings: str) -> None:
+    def restart(self, settings: dict[str, str]) -> None:
         assert self.stage.program.stop() == 0
-        self.stage.program.settings.update(settings)
+        self.stage.program.settings |= settings
         self.stage.program.start()
 
 
@@ -106,20 +107,31 @@ def beside(code: str, *arguments: str, count: int = 1) -> Iterator[None]:
             process.wait()
 
 
-@contextmanager
-def faults(trial: Trial, **fault: Any) -> Iterator[None]:
-    trial.stage.faults(fault)
-    yield
-    assert trial.stage.struck()[0]["struck"], "the fault did not strike"
-    trial.stage.faults()
+def nothing(trial: Trial) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def hangs(first: bool = False, **fault: Any) -> Callable[[Trial], AbstractContextManager[None]]:
+    """Requests that are never answered; `first`: the prices fall once one hangs."""
+
+    @contextmanager
+    def hanging(trial: Trial) -> Iterator[None]:
+        trial.stage.faults({"kind": "hang", **fault})
+        if first:
+            trial.stage.program.until(lambda: trial.stage.struck()[0]["struck"], 30, "nothing hung")
+        yield
+        struck = trial.stage.struck()[0]["struck"]
+        trial.stage.faults()
+        assert struck, "nothing hung"
+
+    return hanging
 
 
 @contextmanager
-def a_strategy_pass_running(trial: Trial) -> Iterator[None]:
-    trial.restart(STRATEGY_LOOP_INTERVAL="1")
+def the_budget_spent(trial: Trial) -> Iterator[None]:
+    """33 exits a second of 10 tokens each, on an account with 120 tokens a second."""
     yield
-    loop = trial.stage.program.get("status")["loops"]["StrategyLoop"]
-    assert loop["runs"] > 5, loop
+    assert trial.stage.program.lines("ORDER exit", "rejected 429"), "the budget was not spent"
 
 
 @contextmanager
@@ -130,7 +142,7 @@ def a_slow_disk(trial: Trial) -> Iterator[None]:
         yield
 
 
-def _web(code: str, count: int = 1) -> Callable[[Trial], Any]:
+def _web(code: str, count: int = 1) -> Callable[[Trial], AbstractContextManager[None]]:
     return lambda trial: beside(
         code, str(trial.stage.program.port), trial.stage.program.settings["API_TOKEN"], count=count
     )
@@ -139,49 +151,59 @@ def _web(code: str, count: int = 1) -> Callable[[Trial], Any]:
 @contextmanager
 def an_own_bid_resting(trial: Trial) -> Iterator[None]:
     """At the price at which each stop will sell; the exchange cancels it, not the exit."""
-    venue = trial.stage.venue
+    venue, batch = trial.stage.venue, time.time_ns()
     signer = Signer(venue["key_id"], load_key(venue["private_key_path"]))
     path = "/trade-api/v2/portfolio/events/orders"
     for number in range(STOPS):
         order = {
-            "ticker": ticker(number), "client_order_id": f"own-{number}", "side": "bid", "price": "0.8000",
+            "ticker": ticker(number), "client_order_id": f"own-{batch}-{number}", "side": "bid", "price": "0.8000",
             "count": "1.00", "time_in_force": "good_till_canceled", "self_trade_prevention_type": "maker",
         }  # fmt: skip
         headers = signer.headers("POST", path, time.time_ns() // 1_000_000)
         requests.post(venue["odds"] + path, json=order, headers=headers, timeout=5).raise_for_status()
     yield
-    own = [o for o in trial.stage.ledger()["orders"].values() if str(o["client_order_id"]).startswith("own-")]
+    ours = trial.stage.program
+    ours.until(lambda: not ours.items("positions"), 60, "positions remain")
+    own = [o for o in trial.stage.ledger()["orders"].values() if str(o["client_order_id"]).startswith(f"own-{batch}-")]
     assert {o["status"] for o in own} == {"canceled"} and len(own) == STOPS
 
 
+@dataclass(frozen=True)
+class Condition:
+    """`needs`: from the beginning; `settings`: of the restarted program; `meanwhile`: while the prices fall."""
+
+    meanwhile: Callable[[Trial], AbstractContextManager[None]] = nothing
+    settings: dict[str, str] = field(default_factory=dict)
+    needs: dict[str, Any] = field(default_factory=dict)
+
+
 HAMMERED = "an HTTP client hammering"
-CONDITIONS: dict[str, tuple[dict[str, Any], Callable[[Trial], Any]]] = {
-    "a strategy pass running": ({"markets": 600}, a_strategy_pass_running),
-    "the journal's disk slowed": ({}, a_slow_disk),
-    "20 pages connected": ({}, _web(PAGES)),
-    HAMMERED: ({}, _web(HAMMER, 2)),
-    "the write budget spent": ({"tier": "basic"}, lambda trial: faults(trial, at="create", kind="delay", delay_ms=0)),
-    "the odds feed hanging": (
-        {"ODDS_API_KEY": "key", "ODDS_POLL_INTERVAL": "10"}, lambda trial: faults(trial, at="odds", kind="hang"),
+CONDITIONS = {
+    "a strategy pass running": Condition(settings={"STRATEGY_LOOP_INTERVAL": "1"}, needs={"markets": 600}),
+    "the journal's disk slowed": Condition(a_slow_disk),
+    "20 pages connected": Condition(_web(PAGES)),
+    HAMMERED: Condition(_web(HAMMER)),
+    "the write budget spent": Condition(the_budget_spent, needs={"tier": "basic"}),
+    "the odds feed hanging": Condition(
+        hangs(first=True, at="odds"),
+        settings={"ODDS_API_KEY": "key", "ODDS_POLL_INTERVAL": "10", "STRATEGY_LOOP_INTERVAL": "2"},
     ),
-    "an own bid resting": ({}, an_own_bid_resting),
-    "an UNKNOWN exit pending": ({}, lambda trial: faults(trial, at="create", kind="hang", every=10)),
-}  # fmt: skip
+    "an own bid resting": Condition(an_own_bid_resting),
+    "an UNKNOWN exit pending": Condition(hangs(at="create", every=10)),
+}
 
 
 @pytest.mark.prove
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_a_stop_leaves_in_time_whatever_else_goes_on(tmp_path: Path, condition: str) -> None:
-    needs, begins = CONDITIONS[condition]
+    given = CONDITIONS[condition]
     trial = Trial(tmp_path)
     try:
-        trial.open(**needs)
-        idle = trial.stops()
-        trial.restart()
-        trial.stage.holds(STOPS)
-        with begins(trial):
-            busy = trial.stops()
+        trial.open(**given.needs)
+        idle = trial.stops(nothing)
+        trial.restart(given.settings)
+        busy = trial.stops(given.meanwhile)
         limit = UNDER_THE_HAMMER_MS if condition == HAMMERED else OTHERWISE * idle["p99"]
         print(f"\n| {condition} | {idle['p50']:.2f} | {idle['p99']:.2f} | {busy['p50']:.2f} | {busy['p99']:.2f} "
               f"| {limit:.2f} | {busy['count']:.0f} |")  # fmt: skip
