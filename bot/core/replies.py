@@ -228,7 +228,13 @@ def book_fill(turn: Turn, fill: VenueFill) -> None:
 
 
 def stray(state: TradingState, fill: VenueFill) -> bool:
-    """Whether the fill of an order we do not know may be of an entry whose record was lost: it must be protected."""
+    """Whether the fill of an order we do not know may be of an entry whose record was lost: it must be protected.
+
+    One that leaves a trade from before the restart is looked up by the id of that trade's exit instead.
+    """
+    trade = state.trade_at(fill.ticker)
+    if trade is not None and fill.side != trade.side and trade.opened_ms < state.booted_ms:
+        return False
     return has_our_form(fill.client_order_id) or (
         fill.at_ms <= state.began_ms + ARRIVE_MS and not _expected(state, fill)
     )

@@ -249,23 +249,26 @@ def test_a_position_closed_outside_ends_the_trade_without_an_order() -> None:
 
 
 @pytest.mark.parametrize("ours", [True, False])
-def test_a_fill_of_an_exit_that_a_crash_forgot_joins_its_trade(ours: bool) -> None:
+@pytest.mark.parametrize("after", [5, 60])
+def test_a_fill_of_an_exit_that_a_crash_forgot_joins_its_trade(ours: bool, after: int) -> None:
     """SIGKILL between the send of a stop and its record: the fill read afterwards carries no id of ours (kill test,
     seed 1). Before anybody else is believed to have sold, the id that the stop must have had is looked up."""
     scene = Scene()
     scene.held()
-    scene.at(60).do(e.Boot(scene.now, "b2", scene.state.config))
+    scene.at(after).do(e.Boot(scene.now, "b2", scene.state.config))
     forgotten = PlaceOrder(f"{scene.trade().id}.x1", TICKER, "ask", Price(7_000), Count(2_000), "immediate_or_cancel",
                            "exit", "maker")  # fmt: skip
-    scene.at(59).fill(forgotten, 7_900, 2_000, known=False)
-    scene.at(61).sweep(7_900, 8_100)
-    assert scene.effects == [ResolveOrder(forgotten.client_order_id, TICKER, T0 + 59_000)]
+    left_ms = T0 + (after - 1) * 1_000
+    scene.at(after - 1).fill(forgotten, 7_900, 2_000, known=False)
+    scene.read()
+    scene.at(after + 1).sweep(7_900, 8_100)
+    assert scene.effects == [ResolveOrder(forgotten.client_order_id, TICKER, left_ms)]
     assert scene.trade().live()
-    scene.at(62).tick(7_800, 8_100)
+    scene.at(after + 2).tick(7_800, 8_100)
     assert scene.effects == [], "nothing is held: nothing is sold"
     seen = VenueOrder(f"x-{forgotten.client_order_id}", forgotten.client_order_id, TICKER, "ask", Price(7_000),
-                      Count(2_000), Count(2_000), Count(0), "executed", T0 + 59_000, T0 + 59_000)  # fmt: skip
-    scene.at(90).do(e.OrderResolved(scene.now, forgotten.client_order_id, seen if ours else None, not ours))
+                      Count(2_000), Count(2_000), Count(0), "executed", left_ms, left_ms)  # fmt: skip
+    scene.at(after + 30).do(e.OrderResolved(scene.now, forgotten.client_order_id, seen if ours else None, not ours))
     scene.tick(7_800, 8_100)
     trade = scene.trade()
     assert (trade.state, trade.exit_kind) == (TradeState.CLOSED, "stop" if ours else "external")

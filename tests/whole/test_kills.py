@@ -233,7 +233,9 @@ class Killing:
         theirs = [o["client_order_id"] for o in ledger["orders"].values()]
         assert len(theirs) == len(set(theirs)), "an order was placed twice"
         assert set(theirs) <= ours.keys(), f"not ours: {set(theirs) - ours.keys()}"
-        ended = {"rejected"} if proven else {"rejected", "unknown"}
+        ended = {"rejected", "intent"} | (
+            set() if proven else {"unknown"}
+        )  # intent: died before it was durable or sent
         lost = {i: state for i, state in ours.items() if i not in set(theirs) and state not in ended}
         assert not lost, f"lost: {lost}"
         assert fills == (ledger["fills_count"], ledger["fills_count"]), "each fill once"
