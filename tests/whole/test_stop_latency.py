@@ -183,7 +183,7 @@ CONDITIONS = {
     "the journal's disk slowed": Condition(a_slow_disk),
     "20 pages connected": Condition(_web(PAGES)),
     HAMMERED: Condition(_web(HAMMER)),
-    "the write budget spent": Condition(the_budget_spent, needs={"tier": "basic"}),
+    "the write budget spent": Condition(the_budget_spent, needs={"tier": "basic", "STRATEGY_LOOP_INTERVAL": "15"}),
     "the odds feed hanging": Condition(
         hangs(first=True, at="odds"),
         settings={"ODDS_API_KEY": "key", "ODDS_POLL_INTERVAL": "10", "STRATEGY_LOOP_INTERVAL": "2"},
