@@ -60,8 +60,8 @@ def accept(turn: Turn, event: Command) -> None:
     """Take the exchange's figure for a named difference: only with its amount as it is now, never as a profit."""
     name = str(event.args.get("difference", ""))
     finding = turn.state.findings.get(name)
-    if finding is None or finding.kind == "order":
-        known = ", ".join(sorted(k for k, x in turn.state.findings.items() if x.kind != "order")) or "none"
+    if finding is None or finding.kind not in ("cash", "position"):
+        known = ", ".join(sorted(k for k, x in turn.state.findings.items() if x.kind in ("cash", "position"))) or "none"
         return turn.refuse("no_difference", f"there is no difference {name!r}; open now: {known}")
     gap = finding.theirs - finding.ours
     show, parse = (format_money, parse_money) if finding.kind == "cash" else (format_count, parse_count)

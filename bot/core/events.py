@@ -37,11 +37,20 @@ class Tick(msgspec.Struct, frozen=True):
     quote: Quote
 
 
+class Told(msgspec.Struct, frozen=True):
+    """What the private channels, or a reading since, last said of one market: the position, and what rests there."""
+
+    count: Count
+    resting: tuple[VenueOrder, ...] = ()
+
+
 class Sweep(msgspec.Struct, frozen=True):
     """The 2 s look at every open trade: time exits, retries, and quotes (None = none that may be trusted)."""
 
     at_ms: int
     quotes: dict[str, Quote | None]
+    told: dict[str, Told] = {}
+    """By market, for the check of our books against it."""
 
 
 class Proposal(msgspec.Struct, frozen=True):

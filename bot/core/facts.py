@@ -208,10 +208,11 @@ class CashBaseline(msgspec.Struct, frozen=True, tag=True):
 
 
 class Difference(msgspec.Struct, frozen=True, tag=True):
-    """Ours and the exchange's figures differ beyond read lag; `kind` position, cash or order."""
+    """Ours and the exchange's figures differ beyond read lag; `kind` position, cash, order (somebody else's), or
+    channel (the private channels tell another position than our books)."""
 
     at_ms: int
-    kind: Literal["position", "cash", "order"]
+    kind: Literal["position", "cash", "order", "channel"]
     key: str
     ours: int
     theirs: int

@@ -4,6 +4,7 @@ import msgspec
 
 from bot.core import accounting, breakers, commands, entering, events, exiting, replies
 from bot.core.config import Config, Param
+from bot.core.cross_check import cross_check
 from bot.core.effects import ResolveOrder
 from bot.core.facts import Booted, ConfigChanged, ModeChanged
 from bot.core.orders import OrderState
@@ -47,6 +48,7 @@ def _decide(turn: Turn, event: events.Event, rules: Rules) -> None:
             exiting.tick(turn, event)
         case events.Sweep():
             exiting.sweep(turn, event)
+            cross_check(turn, event)
             breakers.judge(turn, event.quotes)
             entering.send_again(turn, event.quotes)
         case events.FillSeen():

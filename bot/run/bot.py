@@ -45,6 +45,7 @@ from bot.run.market_rows import MarketRows
 from bot.run.market_watch import MarketWatch
 from bot.run.notices import Notices, Spread
 from bot.run.odds_feed import OddsFeed
+from bot.run.private_channels import PrivateChannels
 from bot.run.store_watch import StoreWatch
 from bot.run.strategy_pass import StrategyPass
 from bot.settings import Settings
@@ -115,8 +116,7 @@ class Bot:
         self._verbose = settings.verbose
         self.sent_orders = 0
         self.hub_lag = HubLag()
-        self.reconcile_error = ""
-        self.key_refused = False
+        self.reconcile_error, self.key_refused = "", False
         self.reconciled_at_ms = 0
         self._ticks_ns: dict[str, int] = {}
         self._equity_ms = 0
@@ -134,6 +134,7 @@ class Bot:
             lambda decided: self._put(decided), now_ms,
         )  # fmt: skip
         self.rows = MarketRows(boot)
+        self.channels = PrivateChannels()
         self.watch = MarketWatch(
             market_data, reads, self.passes, lambda: self.door.state, self.door.handle, self.notices.add
         )
@@ -254,6 +255,7 @@ class Bot:
             gevent.sleep(0)  # the exit's greenlet runs now, not after the rest of the frames
 
     def on_account(self, news: VenueFill | VenueOrder | VenuePosition) -> None:
+        self.channels.saw(news, now_ms())
         if isinstance(news, VenueFill):
             self.door.handle(FillSeen(now_ms(), news))
         elif isinstance(news, VenueOrder):
@@ -306,8 +308,8 @@ class Bot:
     # loops
 
     def _sweep(self) -> None:
-        tickers = self.state.live_trade
-        self.door.handle(Sweep(now_ms(), {t: self._trusted(t) for t in tickers}))
+        quotes = {t: self._trusted(t) for t in self.state.live_trade}
+        self.door.handle(Sweep(now_ms(), quotes, self.channels.told()))
         self._obey_halt_file()
         self.watch.tell_staleness()
         late = now_ms() - 2_000
@@ -331,6 +333,7 @@ class Bot:
             self.key_refused = False
             self.notices.add(Notice("info", "key_accepted", "Kalshi takes the key again"))
         self.reconcile_error = ""
+        self.channels.read(event)
         self.door.handle(event)
         self.reconciled_at_ms = now_ms()
         self.watch.follow()

@@ -223,7 +223,9 @@ class Run:
             program.command(VERBS[rng.randrange(len(VERBS))], {})
         elif draw < 20 and live:
             program.command("close", {"ticker": live[rng.randrange(len(live))]})
-        elif draw < 35 and (differs := sorted(k for k, x in program.state.findings.items() if x.kind != "order")):
+        elif draw < 35 and (
+            differs := [k for k in sorted(program.state.findings) if k.startswith(("cash", "position"))]
+        ):
             finding = program.state.findings[differs[0]]
             show = format_money if finding.kind == "cash" else format_count
             amount = show(finding.theirs - finding.ours)

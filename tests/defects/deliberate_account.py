@@ -61,5 +61,16 @@ ACCOUNT = (
         "tests/core/test_claiming.py::"
         "test_a_position_that_was_traded_since_its_difference_was_found_is_accepted_as_it_is_now",
     ),
+    Defect(
+        "the sweep does not look at what the channels told", "P7 C37", "bot/core/step.py",
+        "            cross_check(turn, event)\n", "",
+        "tests/core/test_cross_check.py::"
+        "test_a_position_that_differs_longer_than_the_channels_lag_is_told_once_and_read_at_once",
+    ),
+    Defect(
+        "a position that is protected in part counts as protected", "P5", "bot/core/cross_check.py",
+        "    if abs(held) > armed:", "    if not armed:",
+        "tests/core/test_cross_check.py::test_a_position_that_is_larger_than_its_trade_is_armed_in_part",
+    ),
 )
 # fmt: on
