@@ -18,7 +18,7 @@ CHUNK = 8
 LAST_LINES = 30
 GROUPS = {
     "exits fired": "fired ",
-    "stops moved": "stop moved, ",
+    "plans changed, by": "plan changed, ",
     "replies": "reply ",
     "entries refused": "refused ",
 }

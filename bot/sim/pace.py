@@ -26,7 +26,7 @@ class Pace(msgspec.Struct, frozen=True):
         return fewest + (most - fewest) * min(after, DAY_MINUTES - after) // (DAY_MINUTES // 2)
 
 
-DENSE = Pace(2_500, 60_000, (60_000, 260_000), (8, 8), 1, (5_000_000_000,), 100)
+DENSE = Pace(2_500, 60_000, (60_000, 260_000), (8, 8), 1, (5_000_000_000,), 50)
 DAY = Pace(30_000, 300_000, (1_200_000, 10_800_000), (3, 12), 10, (5_000_000_000, 5_000_000_000, 40_000_000), 20)
 
 

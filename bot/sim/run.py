@@ -211,7 +211,8 @@ class Run:
     def _operate(self) -> None:
         """A word now and then; entries never stay off for long."""
         program, rng = self.program, self.rng
-        self.clock.after(rng.randrange(3_000, 20_000) * self.pace.rarer, self._operate)
+        longest = 20_000 if program is not None and program.state.mode == "RUNNING" else 5_000
+        self.clock.after(rng.randrange(3_000, longest) * self.pace.rarer, self._operate)
         if program is None or program.stopping or not self.faults.on:
             return
         draw = rng.randrange(100)
