@@ -92,7 +92,7 @@ def test_a_planted_defect_is_found_and_its_plan_shrinks(monkeypatch: pytest.Monk
     def oversized(turn, trade):  # type: ignore[no-untyped-def]
         return 3_000
 
-    monkeypatch.setattr(exiting, "_held", oversized)
+    monkeypatch.setattr(exiting, "held", oversized)
     monkeypatch.setattr(exiting.Trade, "open_count", lambda trade: 3_000 if trade.entered > trade.exited else 0)
     seed = next(seed for seed in range(20) if simulate(seed, 2).violation)
     plan = draw_plan(seed, 2)
