@@ -17,13 +17,14 @@ class Defect(NamedTuple):
 DEFECTS = (
     Defect("an entry does not wait for the disk", 1, "run/executor.py", "self._entries[0][0] <= durable_seq and ", ""),
     Defect(
-        "an entry of unknown fate is sent again after a restart",
+        "an entry of unknown fate is sent again",
         1,
-        "core/step.py",
-        "            turn.do(ResolveOrder(order.client_order_id, order.ticker, order.sent_ms or order.created_ms))",
-        "            from bot.core.effects import PlaceOrder\n"
-        "            turn.do(PlaceOrder(order.client_order_id, order.ticker, order.side, order.price, order.count, "
-        "order.time_in_force, order.purpose, 'maker', reduce_only=order.purpose == 'exit'))",
+        "core/replies.py",
+        '        turn.move_order(order, "lost", reason=outcome.reason)\n',
+        '        if order.purpose == "entry":\n'
+        '            turn.move_order(order, "deferred", reason=outcome.reason, again_ms=turn.at_ms + 100)\n'
+        "            return turn.do(Wake(turn.at_ms + 100, order.ticker))\n"
+        '        turn.move_order(order, "lost", reason=outcome.reason)\n',
     ),
     Defect(
         "an exit waits for the disk",
