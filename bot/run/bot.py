@@ -411,7 +411,7 @@ class Bot:
     def _on_facts(self, facts: list[f.Fact], seq: int) -> None:
         self._put(rows_of(self.state, facts, version_of(now_ms(), seq)))
         if any(isinstance(x, f.FillBooked | f.TradeMoved | f.TradeOpened) for x in facts):
-            gevent.spawn(self.watch.follow)
+            self.watch.follow_soon()
             if self.loops:
                 self.loops["UIUpdate"].wake()
 

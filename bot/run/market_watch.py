@@ -4,6 +4,8 @@ import logging
 import time
 from collections.abc import Callable
 
+import gevent
+
 from bot.core.effects import Notice
 from bot.core.events import Event, FillSeen, MarketChange
 from bot.core.state import TradingState
@@ -14,6 +16,8 @@ from bot.run.strategy_pass import StrategyPass, worth_watching
 
 WATCHED = 40
 """Candidates subscribed beside held markets."""
+
+FOLLOW_S = 0.05
 
 OVERLAP_MS = 10_000
 """Reads lag behind writes (kalshi-api.md 4.0): each reading of fills reaches back this far."""
@@ -43,6 +47,7 @@ class MarketWatch:
         self._notify = notify
         self._watched: tuple[str, ...] = ()
         self._stale: set[str] = set()
+        self._following = False
         self._paused_read = ""
         self._fills_ms = now_ms()
 
@@ -93,6 +98,16 @@ class MarketWatch:
         quotes = self._market_data.snapshot().quotes
         self._watched = worth_watching(self._passes.verdicts, quotes, self._watched, WATCHED)
         self._market_data.follow(frozenset(held), self._watched)
+
+    def follow_soon(self) -> None:
+        """`follow`, once for all that happens within a moment: many stops at once are not slowed by it."""
+        if not self._following:
+            self._following = True
+            gevent.spawn_later(FOLLOW_S, self._follow_now)
+
+    def _follow_now(self) -> None:
+        self._following = False
+        self.follow()
 
     def tell_staleness(self) -> None:
         stale = set(self._market_data.health().stale_held)

@@ -3,6 +3,9 @@
 from types import SimpleNamespace
 from typing import Any
 
+import gevent
+import pytest
+
 from bot.core.events import FillSeen, MarketChange
 from bot.core.state import new_state
 from bot.core.units import Count, Money, Price
@@ -104,3 +107,18 @@ def test_whether_a_paused_market_with_a_trade_still_is_paused_is_read_in_turn() 
     assert [(x.ticker, x.status) for x in told if isinstance(x, MarketChange)] == [
         ("A", "inactive"), ("C", "active"), ("A", "inactive"),
     ]  # fmt: skip
+
+
+def test_many_fills_at_once_are_followed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each stop's fills sorted all candidates anew, three times a stop, while the next stop waited."""
+    watch = MarketWatch.__new__(MarketWatch)
+    watch._following, followed = False, []
+    monkeypatch.setattr(watch, "follow", lambda: followed.append(1), raising=False)
+    for _ in range(30):
+        watch.follow_soon()
+    assert followed == [], "the exits leave first"
+    gevent.sleep(0.1)
+    assert followed == [1]
+    watch.follow_soon()
+    gevent.sleep(0.1)
+    assert followed == [1, 1]
