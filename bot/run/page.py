@@ -9,6 +9,7 @@ from bot.core import breakers, risk
 from bot.core.config import SHOW
 from bot.core.orders import Order
 from bot.core.positions import mark_value
+from bot.core.state import Finding
 from bot.core.trades import Trade, break_even, exit_quote
 from bot.core.units import ONE, format_count, format_money, format_price
 from bot.core.venue import Quote
@@ -98,10 +99,7 @@ def status(bot: Bot) -> Dict:
             and state.reconciled_ms > 0,
             "at_ms": state.reconciled_ms,
             "error": bot.reconcile_error,
-            "differences": [
-                {"kind": x.kind, "ticker": x.key, "ours": _figure(x.kind, x.ours), "theirs": _figure(x.kind, x.theirs)}
-                for x in state.findings.values()
-            ],
+            "differences": [difference(x) for x in state.findings.values()],
         },
         "latency_us": bot.latency.shown(),
         "hub_lag_ms": {"p99": round(bot.hub_lag.p99_ms(), 2), "worst": round(bot.hub_lag.worst_ms, 2)},
@@ -124,8 +122,36 @@ def stream(feed: Health) -> Dict:
     }
 
 
-def _figure(kind: str, value: int) -> str:
-    return format_money(value) if kind == "cash" else format_count(value)
+ADVICE = {
+    "cash": ("cash", "accept", "Entries stop. Accept it if you paid in or out, or know why"),
+    "position": (
+        "position",
+        "accept",
+        "Entries stop there. Accept it if somebody traded by hand, then claim it",
+    ),
+    "order": ("somebody else's order", "claim", "Entries stop there. Leave it, cancel it, or have it managed"),
+    "channel": ("private channels", "", "The account is being read again. If it stays: look at the position"),
+}
+"""Kind of difference -> its name, what the page offers, what to do."""
+
+
+def difference(x: Finding) -> Dict:
+    """One difference with its figures, in dollars for cash, else in contracts."""
+    show = format_money if x.kind == "cash" else format_count
+    title, can, advice = ADVICE[x.kind]
+    return {
+        "name": f"{x.kind}:{x.key}",
+        "kind": x.kind,
+        "key": x.key,
+        "ticker": x.order.ticker if x.order else "" if x.kind == "cash" else x.key,
+        "title": title,
+        "ours": show(x.ours),
+        "theirs": show(x.theirs),
+        "gap": show(x.theirs - x.ours),
+        "since_ms": x.since_ms,
+        "can": can,
+        "advice": advice,
+    }
 
 
 def money(bot: Bot, quotes: Mapping[str, Quote]) -> Dict:

@@ -3,6 +3,7 @@
 import { Live } from "./live.js";
 import { install } from "./notices.js";
 import { candidates } from "./panels/candidates.js";
+import { differences } from "./panels/differences.js";
 import { equity } from "./panels/equity.js";
 import { feed } from "./panels/feed.js";
 import { header } from "./panels/header.js";
@@ -16,5 +17,5 @@ import { Store } from "./store.js";
 const store = new Store();
 const live = new Live(store);
 install();
-for (const panel of [header, feed, money, positions, orders, candidates, trades, log, equity]) panel(store, live);
+for (const panel of [header, feed, money, differences, positions, orders, candidates, trades, log, equity]) panel(store, live);
 live.open();

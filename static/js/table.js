@@ -6,7 +6,7 @@ const CAN_HOVER = matchMedia("(hover: hover)");
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
 // columns: {label, number, flash, cell: (row) => text or {text, note, tone, title}}
-// actions: [{label, name: (row) => text, run: (row, button)}, …]
+// actions: [{label, name: (row) => text, run: (row, button), fits: (row) => whether it applies to this row}, …]
 export class Table {
   #body;
   #columns;
@@ -85,7 +85,10 @@ export class Table {
   #write(entry) {
     const { row } = entry;
     this.#columns.forEach((column, index) => this.#fill(entry.cells[index], column.cell(row), column.flash));
-    this.#actions.forEach((action, index) => setAttribute(entry.buttons[index], "aria-label", action.name(row)));
+    this.#actions.forEach((action, index) => {
+      setAttribute(entry.buttons[index], "aria-label", action.name(row));
+      entry.buttons[index].hidden = action.fits ? !action.fits(row) : false;
+    });
   }
 
   #create(key) {

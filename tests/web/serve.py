@@ -37,7 +37,7 @@ def beat() -> None:
 @app.post("/_test/<verb>")
 @role("public")
 def control(verb: str) -> Response:
-    """Move the world: publish, stall, go, step, note, blind, link."""
+    """Move the world: publish, stall, go, step, note, blind, differ, link."""
     if verb == "publish":
         tickstop.sse.publish(request.get_json(), type="alert")
     elif verb == "stall":
@@ -50,6 +50,8 @@ def control(verb: str) -> Response:
         desk.note("warning", "note", request.get_json()["text"], None)
     elif verb == "blind":
         desk.stale_held = request.get_json()["tickers"]
+    elif verb == "differ":
+        desk.differences, desk.external = request.get_json()["differences"], request.get_json()["external"]
     elif verb == "link":
         return jsonify(link=tickstop.login_link(request.host_url))
     return jsonify(commands=desk.commands, streams=len(tickstop.stream))

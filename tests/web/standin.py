@@ -38,6 +38,8 @@ class StandInDesk:
         self.state, self.reason = "RUNNING", "started"
         self.since_ms = self._now()
         self.stale_held: list[str] = []
+        self.differences: list[dict[str, Any]] = []
+        self.external: list[str] = []
         self.commands: list[tuple[str, dict[str, Any], str, str]] = []
         self.is_alive = True
         self.closed: set[str] = set()
@@ -181,7 +183,7 @@ class StandInDesk:
             "exchange": {"reachable": True, "checked_ms": now},
             "odds": {"state": "ok", "updated_ms": now - 20_000, "remaining": 480},
             "store": {"state": "ok", "pending": 0},
-            "reconciliation": {"ok": True, "at_ms": now - 4_000, "differences": []},
+            "reconciliation": {"ok": True, "at_ms": now - 4_000, "differences": self.differences},
             "latency_us": {"count": 2, "p50": 210, "p99": 430},
             "hub_lag_ms": {"p99": 1.2},
         }
@@ -239,10 +241,10 @@ class StandInDesk:
             "fees": "0.100000",
             "unrealized": money((mark - entry) * count * 100),
             "break_even": price(entry + 90),
-            "state": "OPEN",
-            "strategy": "favourites",
+            "state": "external" if ticker(index) in self.external else "OPEN",
+            "strategy": "" if ticker(index) in self.external else "favourites",
             "opened_ms": START_MS - 900_000,
-            "protected": True,
+            "protected": ticker(index) not in self.external,
         }
 
     def _order(self, now: int) -> dict[str, Any]:

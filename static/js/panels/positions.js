@@ -22,8 +22,9 @@ export function positions(store, live) {
       { label: "Protection", cell: (row) => protection(row, store.rows("status").stream) },
     ],
     actions: [
-      { label: "Close…", name: (row) => `Close ${contracts(row.count)} ${row.side} ${row.title}`, run: close },
-      { label: "Edit…", name: (row) => `Edit the exit plan of ${contracts(row.count)} ${row.side} ${row.title}`, run: changePlan },
+      { label: "Close…", name: (row) => `Close ${contracts(row.count)} ${row.side} ${row.title}`, run: close, fits: managed },
+      { label: "Edit…", name: (row) => `Edit the exit plan of ${contracts(row.count)} ${row.side} ${row.title}`, run: changePlan, fits: managed },
+      { label: "Claim…", name: (row) => `Manage ${contracts(row.count)} ${row.side} ${row.title}`, run: claim, fits: (row) => !managed(row) },
     ],
   });
   const show = () => table.show(Object.entries(store.rows("positions")).sort(([, a], [, b]) => a.opened_ms - b.opened_ms));
@@ -49,6 +50,21 @@ function protection(row, stream) {
   if (!row.protected) return { text: "○ NOT protected", tone: "danger", note: row.state };
   if (stream?.stale_held?.includes(row.ticker)) return { text: "▲ stop armed, cannot see a price", tone: "danger", note: row.state };
   return { text: "● stop armed", note: row.state };
+}
+
+// Whether a trade of ours holds it; anything else was made by hand, and nothing watches it.
+function managed(row) {
+  return row.state !== "external";
+}
+
+async function claim(row, button) {
+  const agreed = await confirmed({
+    title: `Manage ${contracts(row.count)} ${row.side}?`,
+    text: `${row.title}. It was not bought by this program, so nothing watches it. From now on it has the default stop, which you can edit.`,
+    action: `Manage ${contracts(row.count)} ${row.side}`,
+  });
+  const path = `/positions/${encodeURIComponent(row.ticker)}/claim`;
+  if (agreed) await act(button, { pending: "Claiming…", path, what: `Manage ${row.title}` });
 }
 
 async function close(row, button) {
