@@ -11,8 +11,8 @@ from bot.sim.model import Books, require
 LAG_MS = 8_500
 """Listings lie behind by no more than this (bot.sim.network, long_lag)."""
 
-PROTECTED_MS = 25_000
-"""A position is protected or named this long after the exchange has it, given one reading of the account since."""
+NAMED_MS = 25_000
+"""What differs has a name after this: it takes two readings of the account that agree on it."""
 
 
 class Ledger:
@@ -51,7 +51,7 @@ class Ledger:
             self._booked(fills[self._compared])
             self._compared += 1
         for settled in reversed(self.exchange.account.settlements):
-            if settled.ms <= started_ms - LAG_MS - PROTECTED_MS:
+            if settled.ms <= started_ms - LAG_MS - NAMED_MS:
                 break
             if settled.ms <= started_ms - LAG_MS and settled.ms > books.began_ms and settled.count:
                 key = f"{settled.ticker}@{settled.ms}"
@@ -71,21 +71,21 @@ class Ledger:
             return
         self._unnamed_since = self._unnamed_since or now
         unnamed = now - self._unnamed_since
-        require(unnamed <= PROTECTED_MS, f"{account.cash - books.cash} of cash is unexplained and unnamed")
+        require(unnamed <= NAMED_MS, f"{account.cash - books.cash} of cash is unexplained and unnamed")
 
     def swept(self) -> None:
-        """Every position of ours on the exchange has a live bracket with a stop, or is named."""
+        """Every position of ours that a full reading can have shown has a live bracket with a stop, or is named."""
         now = self.clock.now_ms
         for ticker, since in list(self._held_since.items()):
-            if now - since < PROTECTED_MS or self.books.read_ms < since + PROTECTED_MS // 2:
-                continue
             held = self.exchange.account.held(ticker)
             if held == 0:
                 del self._held_since[ticker]
                 continue
-            if f"position:{ticker}" in self.books.findings:
+            if self.books.read_ms < since + LAG_MS or f"position:{ticker}" in self.books.findings:
                 continue
             if self.external[ticker]:
+                if now - since < NAMED_MS or self.books.read_ms < since + NAMED_MS // 2:
+                    continue
                 ours = self.books.positions.get(ticker, 0)
                 require(ours == held, f"others trade in {ticker}: {held} are held, {ours} known, and no finding")
                 continue
@@ -103,7 +103,7 @@ class Ledger:
             return
         market = self.exchange.engine.markets.get(ticker)
         paid_ms = market.settled_ms if market is not None else 1
-        live = paid_ms is not None and min(self.books.read_ms, self.clock.now_ms) > paid_ms + PROTECTED_MS
+        live = paid_ms is not None and min(self.books.read_ms, self.clock.now_ms) > paid_ms + NAMED_MS
         require(not live, f"a trade is still live in {ticker}, which has paid")
 
     def _called_back(self) -> None:
@@ -112,7 +112,7 @@ class Ledger:
         if books.mode != self._mode_since[1]:
             self._mode_since = now, books.mode
         since = max(self._mode_since[0], books.began_ms)
-        if books.mode not in ("REDUCING", "HALTED") or min(now, books.read_ms) < since + PROTECTED_MS:
+        if books.mode not in ("REDUCING", "HALTED") or min(now, books.read_ms) < since + NAMED_MS:
             return
         for order in books.open.values():
             truth = self.exchange.by_client_id.get(order.id)
