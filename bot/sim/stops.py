@@ -19,6 +19,9 @@ AGAIN_MS = 5_500
 UNSEEN_MS = 75_000
 """A price is known after this even when the stream said nothing of it: 60 s of silence, then a reading."""
 
+STATUS_MS = 45_000
+"""A pause that is over is known after this when its frame was lost: three discoveries, one of which may fail."""
+
 
 class StopWatch:
     """Knows what the program was told, and what the exchange's book says."""
@@ -36,6 +39,8 @@ class StopWatch:
         self._due: dict[str, int] = {}
         self._crossed: dict[str, int] = {}
         """Ticker -> since when the exchange's own book has been at the stop or beyond."""
+        self._held_back: dict[str, int] = {}
+        """Ticker -> since when it takes orders although the program was told otherwise."""
         self._told_status: dict[str, str] = {}
         """What this program was told of markets, by the stream or a reading."""
         self._last_exit: dict[str, int] = {}
@@ -46,6 +51,7 @@ class StopWatch:
         self.frozen_until = 0
         self._due.clear()
         self._crossed.clear()
+        self._held_back.clear()
         self._last_exit.clear()
         self._told_status.clear()
 
@@ -83,6 +89,7 @@ class StopWatch:
             self._still_leaving(ticker)
         for ticker in self.books.owner:
             self._seen(ticker)
+            self._status_known(ticker)
 
     def _first(self, ticker: str, since: int, boot: str) -> None:
         if self._due.get(ticker) != since or self._boot != boot or self._excused(ticker):
@@ -123,6 +130,20 @@ class StopWatch:
         unseen = waited > UNSEEN_MS and self._last_exit.get(ticker, 0) < since
         require(not unseen, f"{ticker} has been beyond its stop for {now - since} ms and nobody saw it")
 
+    def _status_known(self, ticker: str) -> None:
+        """A market that takes orders again is known to do so soon: a missed frame holds no stop back for long."""
+        now = self.clock.now_ms
+        market = self.exchange.engine.markets.get(ticker)
+        if market is None or market.status != "active" or self._told(ticker) == "active":
+            self._held_back.pop(ticker, None)
+            return
+        since = self._held_back.setdefault(ticker, now)
+        waited = now - max(since, self._booted_ms, self.frozen_until, self.cut_off_until)
+        require(waited <= STATUS_MS, f"{ticker} is active for {waited} ms, and the program takes it for paused")
+
+    def _told(self, ticker: str) -> str:
+        return self._told_status.get(ticker) or self.books.status.get(ticker, "active")
+
     def _excused(self, ticker: str) -> bool:
         """Nothing can be sent: the market takes no orders as far as was told, or nothing is left to leave."""
         held = self.exchange.account.held(ticker)
@@ -132,10 +153,9 @@ class StopWatch:
         known = self.books.positions.get(ticker, 0)
         if known == 0 or (known > 0) != bracket.long:
             return True
-        status = self._told_status.get(ticker) or self.books.status.get(ticker, "active")
         return (
             bracket.told >= bracket.held
-            or status != "active"
+            or self._told(ticker) != "active"
             or self.exchange.engine.markets[ticker].status != "active"
         )
 
