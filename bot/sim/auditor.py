@@ -326,7 +326,8 @@ class Auditor:
         self.ledger.filled(fill, sent is not None)
         known = self.books.orders.get(fill.client_order_id)
         dead = known is not None and known.ended in ("rejected", "absent")
-        shared = sent is not None and len(sent.boots) > 1  # two programs at once may send one exit, each its own way
+        # two programs at once may send one exit, each its own way, with the same terms or with others
+        shared = fill.client_order_id in self._reused or (sent is not None and len(sent.boots) > 1)
         require(not dead or shared, f"{fill.client_order_id} fills after it was called dead")
         if sent is not None and sent.job.purpose == "exit":
             smaller = abs(fill.position) < abs(before) and before * fill.position >= 0
