@@ -16,9 +16,9 @@ install: .venv/.runtime static/vendor/.copied ## Install what the program needs 
 run: install ## Start the program: the page is on http://127.0.0.1:8000 unless .env says otherwise
 	@$(BIN)/gunicorn wsgi:app
 
-test: .venv/.dev static/vendor/.copied ## Run all tests, and as many of the slow proofs as begin within a minute
+test: .venv/.dev static/vendor/.copied ## Run all tests, and a share of the slow proofs
 	@bash .ci/system
-	@$(BIN)/python -m pytest -q --proofs=60
+	@$(BIN)/python -m pytest -q --proofs=30
 
 check: .venv/.dev ## Check format, lint, types and the rules of the house
 	@$(BIN)/ruff format --check --quiet .

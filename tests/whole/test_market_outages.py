@@ -14,10 +14,13 @@ from typing import Any
 import pytest
 from quiet_stage import Stage, Staged
 
+from bot.drill.quiet import ticker
 from bot.drill.stage import exits, falls, level
 
 SECONDS = float(os.environ.get("OUTAGE_SECONDS", "600"))
 HELD, ALL = 3, 6
+LISTED = ALL + 1
+"""With the game that nobody trades."""
 QUICK = {
     "WEBSOCKET_PRICE_CACHE_STALE_SECS": "4", "WEBSOCKET_RECONNECT_DELAY": "0.5", "WEBSOCKET_MAX_RECONNECT_DELAY": "1",
 }  # fmt: skip
@@ -58,7 +61,7 @@ def away(stage: Stage, seconds: float, stale_s: float) -> None:
         asked = time.monotonic()
         now = stage.markets()
         slowest = max(slowest, time.monotonic() - asked)
-        assert now[0]["status"] == "stale" and now[0]["total_count"] == ALL
+        assert now[0]["status"] == "stale" and now[0]["total_count"] == LISTED
         assert now[1] >= before[1], "its age grows"
         assert [m["last_ms"] for m in now[0]["markets"]] == [m["last_ms"] for m in first[0]["markets"]]
         before = now
@@ -83,7 +86,7 @@ def back(stage: Stage, others: set[str], within_s: float) -> None:
         "stops fired": lambda: len(exits(program, since)) >= HELD,
         "markets ok": lambda: stage.markets()[0]["status"] == "ok",
         "reconciled": lambda: program.get("status")["reconciliation"]["ok"],
-        "books by stream": lambda: all(program.get(f"markets/{ticker}")["book"] for ticker in others),
+        "books by stream": lambda: all(program.get(f"markets/{name}")["book"] for name in others),
         "told that prices are back": lambda: len(program.lines("fresh_price")) >= HELD,
         "entries again": lambda: {p["ticker"] for p in program.items("positions")} == others,
     }
@@ -105,11 +108,11 @@ def go_through(
 ) -> None:
     stage.enter(HELD)
     held = {p["ticker"] for p in stage.program.items("positions")}
-    others = {m["ticker"] for m in stage.markets()[0]["markets"]} - held
+    others = {ticker(number) for number in range(ALL)} - held
     boot = stage.program.get("meta")["boot"]
     with trouble(stage):
         away(stage, seconds, stale_s)
-        stage.call(falls([int(ticker.split("-")[1]) for ticker in held]))
+        stage.call(falls([int(name.split("-")[1]) for name in held]))
     back(stage, others, 120)
     assert stage.program.get("meta")["boot"] == boot, "without a restart"
 

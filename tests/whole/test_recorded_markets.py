@@ -88,7 +88,7 @@ def test_it_trades_a_recorded_crypto_quarter_hour_and_its_books_equal_the_ledger
     program = stage.program.start()
     program.configure(strategy=QUICK | {"max_to_end": 2_592_000})
     program.until(lambda: program.lines("protected"), 100, "it never entered")
-    program.until(lambda: program.get("status")["stream"]["frames"] > 60_000, 120, "the recording did not play")
+    program.until(lambda: program.get("status")["stream"]["frames"] > 40_000, 120, "the recording did not play")
     program.settle_down()
     cash, held = program.books()
     assert (cash, held) == (stage.ledger()["cash"], {})
