@@ -4,6 +4,8 @@ Ours are those with our form of client order id: their record was lost with the 
 what rests of them is cancelled. Anybody else's are named and counted, and touched on the operator's word alone.
 """
 
+from typing import Literal
+
 from bot.core import replies
 from bot.core.events import AccountRead
 from bot.core.facts import OrderAdopted, TradeOpened
@@ -50,9 +52,9 @@ def adopt_order(turn: Turn, seen: VenueOrder, market: Market, strategy: str = AD
         trade = _open(turn, market, seen.side, plan, strategy, reason, Count(0), Money(0))
     unclaimed = sum(b.fill.count for b in state.unclaimed.values() if b.fill.order_id == seen.order_id)
     name = seen.client_order_id or seen.order_id
-    purpose = "entry" if seen.side == trade.side else "exit"
+    purpose: Literal["entry", "exit"] = "entry" if seen.side == trade.side else "exit"
     booked, recall = Count(max(seen.filled - unclaimed, 0)), strategy == ADOPTED
-    turn.record(OrderAdopted(turn.at_ms, name, trade.id, purpose, seen, booked, recall))  # type: ignore[arg-type]
+    turn.record(OrderAdopted(turn.at_ms, name, trade.id, purpose, seen, booked, recall))
     turn.note("warning", "order_adopted", f"{name}: {reason}", seen.ticker)
     order = state.orders[name]
     replies.claim(turn, order)

@@ -9,7 +9,7 @@ from bot.core.facts import CashMoved, Difference, PositionAdopted
 from bot.core.state import TradingState
 from bot.core.trades import Trade, exit_quote
 from bot.core.turn import Turn
-from bot.core.units import Money, format_count, format_money, parse_count, parse_money
+from bot.core.units import Count, Money, format_count, format_money, parse_count, parse_money
 from bot.core.venue import Side, Transfer
 
 
@@ -80,8 +80,8 @@ def accept(turn: Turn, event: Command) -> None:
     else:
         found = finding.position
         cost, realized, fees = (found.cost, found.realized, found.fees) if found else (Money(0), Money(0), Money(0))
-        turn.record(PositionAdopted(turn.at_ms, finding.key, finding.theirs, cost, realized, fees))  # type: ignore[arg-type]
-    turn.record(Difference(turn.at_ms, finding.kind, finding.key, finding.theirs, finding.theirs, resolved=True))  # type: ignore[arg-type]
+        turn.record(PositionAdopted(turn.at_ms, finding.key, Count(finding.theirs), cost, realized, fees))
+    turn.record(Difference(turn.at_ms, finding.kind, finding.key, finding.theirs, finding.theirs, resolved=True))
     ticker = finding.key if finding.kind == "position" else ""
     text = f"{finding.kind} difference of {show(gap)} accepted ({event.actor})"
     turn.note("warning", "difference_accepted", text, ticker)

@@ -207,12 +207,15 @@ class CashBaseline(msgspec.Struct, frozen=True, tag=True):
     cash: Money
 
 
+DifferenceKind = Literal["position", "cash", "order", "channel"]
+
+
 class Difference(msgspec.Struct, frozen=True, tag=True):
     """Ours and the exchange's figures differ beyond read lag; `kind` position, cash, order (somebody else's), or
     channel (the private channels tell another position than our books)."""
 
     at_ms: int
-    kind: Literal["position", "cash", "order", "channel"]
+    kind: DifferenceKind
     key: str
     ours: int
     theirs: int

@@ -27,7 +27,7 @@ KEPT_SPENT = 8
 class Finding(msgspec.Struct, frozen=True):
     """A difference between our books and the exchange's that outlasted read lag."""
 
-    kind: str
+    kind: f.DifferenceKind
     key: str
     ours: int
     theirs: int
