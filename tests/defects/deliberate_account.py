@@ -72,5 +72,11 @@ ACCOUNT = (
         "    if abs(held) > armed:", "    if not armed:",
         "tests/core/test_cross_check.py::test_a_position_that_is_larger_than_its_trade_is_armed_in_part",
     ),
+    Defect(
+        "a withdrawal counts as money paid in", "P7 C38", "bot/kalshi/transfers.py",
+        "Money(sign * t.amount_cents * CENT)", "Money(t.amount_cents * CENT)",
+        "tests/kalshi/test_rest.py::"
+        "test_a_deposit_adds_to_cash_a_withdrawal_takes_from_it_and_one_that_failed_did_neither",
+    ),
 )
 # fmt: on

@@ -247,6 +247,22 @@ def test_the_balance_is_told_by_shard_where_kalshi_does():
     assert reading(Answers(body(balance_dollars="1")), lambda reads: reads.balance())[0].shards == {}
 
 
+def test_a_deposit_adds_to_cash_a_withdrawal_takes_from_it_and_one_that_failed_did_neither():
+    def row(name, status, cents):
+        return {"id": name, "status": status, "amount_cents": cents, "fee_cents": 25, "created_ts": 100}
+
+    paid_in = body(deposits=[row("d1", "applied", 5_000), row("d2", "failed", 7_000)], cursor="")
+    paid_out = body(withdrawals=[row("w1", "pending", 2_000) | {"finalized_ts": 200}], cursor="")
+    answers = Exchange(
+        **{"/portfolio/deposits": lambda query: paid_in, "/portfolio/withdrawals": lambda query: paid_out}
+    )
+    transfers, _ = reading(answers, lambda reads: reads.transfers())
+    assert [(t.id, t.amount, t.fee, t.at_ms) for t in transfers] == [
+        ("d1", 50_000_000, 250_000, 100_000),
+        ("w1", -20_000_000, 250_000, 200_000),
+    ]
+
+
 def test_three_retries_are_all():
     answers = Answers(reply(502))
     with pytest.raises(ReadFailed):
