@@ -1,10 +1,8 @@
 """The running bot: its loops and greenlets around the door. Wired by bot/build.py; starts, trades, stops."""
 
-import json
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -36,6 +34,7 @@ from bot.kalshi.orders import KalshiOrders
 from bot.kalshi.rest import KalshiReads, ReadFailed
 from bot.market_data.market_data import MarketData
 from bot.market_data.recorder import Recorder
+from bot.run import halt_file
 from bot.run.account import look_up, read_account
 from bot.run.door import Door, now_ms, sends_exit
 from bot.run.executor import Executor, Job
@@ -54,6 +53,9 @@ from bot.store.history import History
 from bot.store.journal import Journal
 from bot.store.supabase import SupabaseDelivery
 from bot.strategy.contract import Strategy
+
+PAGE_PAUSE_S = 0.1
+"""However much happens, the page is made at most so often: each takes the hub a few milliseconds."""
 
 SNAPSHOT_S = 300
 EQUITY_MS = 60_000
@@ -149,7 +151,7 @@ class Bot:
             ("Upkeep", 1.0, self._upkeep),
             ("Snapshot", SNAPSHOT_S, self._snapshot),
         ):
-            self.loops[name] = Loop(name, interval_s, work, self._on_crash)
+            self.loops[name] = Loop(name, interval_s, work, self._on_crash, PAGE_PAUSE_S if name == "UIUpdate" else 0.0)
 
     @property
     def state(self) -> TradingState:
@@ -431,19 +433,13 @@ class Bot:
         return self.history.put(*changed)
 
     def _obey_halt_file(self) -> None:
-        """`bot kill` writes DATA_DIR/halt, a person perhaps with other words in it; obeyed and then removed."""
-        path: Path = self.settings.data_dir / "halt"
-        if path.exists():
-            try:
-                reason = str(json.loads(path.read_text())["reason"])
-            except (OSError, ValueError, KeyError, TypeError, IndexError):
-                reason = "bot kill"
-            if self.state.mode != "HALTED":
-                self.command("kill", {}, f"command line ({reason})", f"halt-{now_ms()}")
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                log.warning("%s cannot be removed, the bot stays halted: %s", path, error)
+        path = self.settings.data_dir / "halt"
+        reason = halt_file.asked(path)
+        if reason is None:
+            return
+        if self.state.mode != "HALTED":
+            self.command("kill", {}, f"command line ({reason})", f"halt-{now_ms()}")
+        halt_file.remove(path)
 
 
 def _allowed(turn: Turn) -> bool:

@@ -10,11 +10,22 @@ from gevent.event import Event
 
 
 class Loop:
-    """Calls `work` every `interval_s`, and at once when `wake` is called. Figures are for status and metrics."""
+    """Calls `work` every `interval_s`, and at once when `wake` is called. Figures are for status and metrics.
 
-    def __init__(self, name: str, interval_s: float, work: Callable[[], None], on_crash: Callable[[str, str], None]):
+    `pause_s` is the least time from the end of one call to the next, however often it is woken meanwhile.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        interval_s: float,
+        work: Callable[[], None],
+        on_crash: Callable[[str, str], None],
+        pause_s: float = 0.0,
+    ) -> None:
         self.name = name
         self.interval_s = interval_s
+        self.pause_s = pause_s
         self.runs = 0
         self.overruns = 0
         self.crashes = 0
@@ -42,6 +53,8 @@ class Loop:
         while not self._stopping:
             self._woken.clear()  # before the work: a wake during it means once more
             self._once(max(time.monotonic() - beat, 0.0))
+            if self.pause_s:
+                gevent.sleep(self.pause_s)
             now = time.monotonic()
             missed = int((now - beat) // self.interval_s)
             self.overruns += missed

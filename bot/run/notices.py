@@ -39,7 +39,7 @@ class Notices:
 class Spread:
     """The newest samples of one latency, in microseconds, for its median and 99th percentile."""
 
-    def __init__(self, kept: int = 10_000) -> None:
+    def __init__(self, kept: int = 2_000) -> None:
         self._samples: deque[float] = deque(maxlen=kept)
         self.count = 0
 

@@ -1,7 +1,7 @@
 """The page as data: everything a person sees, read from state and snapshot without touching either."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import gevent
 
@@ -19,26 +19,41 @@ from bot.run.door import now_ms
 from bot.run.market_rows import A_MOMENT, title
 
 Dict = dict[str, Any]
+T = TypeVar("T")
+
+_AT_ONCE = 25
+"""Rows made before the others have their turn: about half a millisecond."""
 
 
 def page(bot: Bot) -> Dict:
     """Collections of keyed values; prices, money and counts as decimal strings, times as integer ms.
 
-    Others may run while the markets are made; all the rest is of one moment.
+    Others run while it is made: each row and each sum is of one moment, the whole is not.
     """
     markets = bot.rows.refresh(bot.market_data, bot.passes, bot.state.live_trade)
     gevent.sleep(A_MOMENT)
     quotes = bot.market_data.snapshot().quotes
+    state = bot.state
     return {
         "meta": meta(bot),
         "status": status(bot),
         "money": money(bot, quotes),
         "positions": positions(bot, quotes),
-        "orders": {o.client_order_id: order(o) for o in bot.state.orders.values() if o.live() or o.outstanding()},
+        "orders": {
+            o.client_order_id: order(o) for o in _in_turns(state.orders.values()) if o.live() or o.outstanding()
+        },
         "markets": markets,
         "log": {n["id"]: n for n in list(bot.notices.kept)[-200:]},
-        "trades": {t.id: trade(t) for t in bot.state.trades.values() if not t.live() and t.entered},
+        "trades": {t.id: trade(t) for t in _in_turns(state.trades.values()) if not t.live() and t.entered},
     }
+
+
+def _in_turns(things: Iterable[T]) -> Iterator[T]:
+    """All that there are now; after every few the others have their turn."""
+    for number, thing in enumerate(list(things), 1):
+        yield thing
+        if number % _AT_ONCE == 0:
+            gevent.sleep(A_MOMENT)
 
 
 def meta(bot: Bot) -> Dict:
@@ -192,7 +207,7 @@ def _standing(use: risk.Use) -> dict[str, int]:
 def positions(bot: Bot, quotes: Mapping[str, Quote]) -> Dict:
     rows: Dict = {}
     confirmed = bot.market_data.snapshot().confirmed_ns
-    for position in bot.state.positions.values():
+    for position in _in_turns(bot.state.positions.values()):
         if position.count == 0:
             continue
         held = bot.state.trade_at(position.ticker)

@@ -48,3 +48,9 @@ def test_a_woken_loop_runs_at_once() -> None:
     assert loop.runs == 2
     loop.stop()
     greenlet.join(2)
+
+
+def test_a_loop_that_is_woken_all_the_time_keeps_its_pause() -> None:
+    loop = Loop("Test", 60, lambda: loop.wake(), lambda *_: None, pause_s=0.1)
+    run_for(loop, 0.55)
+    assert 3 <= loop.runs <= 7
