@@ -4,12 +4,10 @@ Ours are those with our form of client order id: their record was lost with the 
 what rests of them is cancelled. Anybody else's are named and counted, and touched on the operator's word alone.
 """
 
-from typing import Literal
-
 from bot.core import replies
 from bot.core.events import AccountRead
 from bot.core.facts import OrderAdopted, TradeOpened
-from bot.core.orders import has_our_form
+from bot.core.orders import Purpose, has_our_form
 from bot.core.state import TradingState
 from bot.core.trades import ExitPlan, Trade, exit_quote
 from bot.core.turn import Turn
@@ -52,7 +50,8 @@ def adopt_order(turn: Turn, seen: VenueOrder, market: Market, strategy: str = AD
         trade = _open(turn, market, seen.side, plan, strategy, reason, Count(0), Money(0))
     unclaimed = sum(b.fill.count for b in state.unclaimed.values() if b.fill.order_id == seen.order_id)
     name = seen.client_order_id or seen.order_id
-    purpose: Literal["entry", "exit"] = "entry" if seen.side == trade.side else "exit"
+    leaves: Purpose = "target" if strategy == ADOPTED and seen.status == "resting" else "exit"
+    purpose: Purpose = "entry" if seen.side == trade.side else leaves
     booked, recall = Count(max(seen.filled - unclaimed, 0)), strategy == ADOPTED
     turn.record(OrderAdopted(turn.at_ms, name, trade.id, purpose, seen, booked, recall))
     turn.note("warning", "order_adopted", f"{name}: {reason}", seen.ticker)

@@ -4,12 +4,13 @@ from typing import Literal
 
 import msgspec
 
+from bot.core.orders import Purpose
 from bot.core.units import Count, Price
 from bot.core.venue import Side, TimeInForce
 
 
 class PlaceOrder(msgspec.Struct, frozen=True, tag=True):
-    """Send one order. An entry leaves only after its intent is durable; an exit leaves at once."""
+    """Send one order. An entry, or a target to rest, leaves once its intent is durable; an exit leaves at once."""
 
     client_order_id: str
     ticker: str
@@ -17,7 +18,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, tag=True):
     price: Price
     count: Count
     time_in_force: TimeInForce
-    purpose: Literal["entry", "exit"]
+    purpose: Purpose
     self_trade_prevention: Literal["taker_at_cross", "maker"]
     reduce_only: bool = False
     tick_ns: int = 0
@@ -30,6 +31,18 @@ class CancelOrder(msgspec.Struct, frozen=True, tag=True):
     client_order_id: str
     order_id: str
     ticker: str
+
+
+class AmendOrder(msgspec.Struct, frozen=True, tag=True):
+    """Give a resting order another price; `count` is its total, filled contracts included (kalshi-api.md 4.9)."""
+
+    client_order_id: str
+    order_id: str
+    ticker: str
+    side: Side
+    price: Price
+    count: Count
+    tick_ns: int = 0
 
 
 class ResolveOrder(msgspec.Struct, frozen=True, tag=True):
@@ -62,4 +75,4 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
     ticker: str = ""
 
 
-Effect = PlaceOrder | CancelOrder | ResolveOrder | Reconcile | Wake | Notice
+Effect = PlaceOrder | AmendOrder | CancelOrder | ResolveOrder | Reconcile | Wake | Notice

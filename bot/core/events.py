@@ -90,6 +90,14 @@ class CreateReplied(msgspec.Struct, frozen=True):
     outcome: Outcome
 
 
+class AmendReplied(msgspec.Struct, frozen=True):
+    """`outcome.remaining` is what rests at the new price."""
+
+    at_ms: int
+    client_order_id: str
+    outcome: Outcome
+
+
 class CancelReplied(msgspec.Struct, frozen=True):
     at_ms: int
     client_order_id: str
@@ -172,6 +180,7 @@ Event = (
     | Propose
     | Sending
     | CreateReplied
+    | AmendReplied
     | CancelReplied
     | OrderSeen
     | FillSeen

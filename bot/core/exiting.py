@@ -2,6 +2,7 @@
 
 import msgspec
 
+from bot.core import resting
 from bot.core.effects import CancelOrder, PlaceOrder, ResolveOrder, Wake
 from bot.core.events import Sweep, Tick
 from bot.core.facts import ExitAttempted, ExitFired, OrderIntended, PlanChanged, QuoteVanished
@@ -61,6 +62,8 @@ def look(turn: Turn, trade: Trade, quote: Quote | None, tick_ns: int) -> None:
     if quote is not None:
         _watch_vanished(turn, trade, price)
     kind = due(trade, price, turn.at_ms)
+    if kind == "target" and trade.state is TradeState.OPEN and resting.resting(turn, trade):
+        kind = None  # it rests there
     if trade.state is TradeState.EXITING:
         if kind == "stop" and trade.exit_kind == "target":
             fire(turn, trade, "stop", price, tick_ns)
@@ -72,10 +75,12 @@ def look(turn: Turn, trade: Trade, quote: Quote | None, tick_ns: int) -> None:
         fire(turn, trade, kind, price, tick_ns)
     elif price is not None:
         _carry_stop(turn, trade, price)
+        resting.keep(turn, trade, held(turn, trade))
 
 
 def closed_elsewhere(turn: Turn, trade: Trade) -> None:
     turn.move_trade(trade, "flat", "external")
+    resting.drop(turn, trade)
     turn.note("warning", "closed_elsewhere", "the position was closed outside this program", trade.ticker)
 
 
@@ -149,6 +154,9 @@ def drive(turn: Turn, trade: Trade, tick_ns: int = 0, price: Price | None = None
     state, now = turn.state, turn.at_ms
     if trade.state is not TradeState.EXITING or now < trade.exit_retry_ms or not state.tradeable(trade.ticker):
         return
+    for target in resting.resting(turn, trade):
+        _begin_anew(turn, trade, price)
+        resting.leave(turn, trade, target, held(turn, trade), tick_ns)
     working = _working(turn, trade)
     if any(o.state in (OrderState.INTENT, OrderState.SENDING) for o in working):
         return
@@ -159,12 +167,11 @@ def drive(turn: Turn, trade: Trade, tick_ns: int = 0, price: Price | None = None
         turn.do(_place(unknown[-1], tick_ns))
         turn.do(Wake(now + RESEND_MS, trade.ticker))
         return
-    unbooked = sum(o.outstanding() for o in state.orders_of(trade.id) if o.purpose == "exit" and not o.live())
-    size = min(trade.open_count(), held(turn, trade)) - unbooked
+    spoken_for = sum(o.outstanding() for o in state.orders_of(trade.id) if o.purpose != "entry" and o not in working)
+    size = min(trade.open_count(), held(turn, trade)) - spoken_for
     if size <= 0:
         return
-    if trade.exit_held_ms and price is not None and trade.exit_kind not in (None, "target"):
-        turn.record(ExitFired(now, trade.id, trade.exit_kind, price, again=True))
+    _begin_anew(turn, trade, price)
     attempt = trade.exit_attempt + 1
     client_order_id = f"{trade.id}.x{attempt}"
     side = closing_side(1 if trade.side == "bid" else -1)
@@ -176,6 +183,11 @@ def drive(turn: Turn, trade: Trade, tick_ns: int = 0, price: Price | None = None
     turn.record(ExitAttempted(now, trade.id, attempt, retry))
     turn.do(_place(state.orders[client_order_id], tick_ns))
     turn.do(Wake(retry, trade.ticker))
+
+
+def _begin_anew(turn: Turn, trade: Trade, price: Price | None) -> None:
+    if trade.exit_held_ms and price is not None and trade.exit_kind not in (None, "target"):
+        turn.record(ExitFired(turn.at_ms, trade.id, trade.exit_kind, price, again=True))
 
 
 def held(turn: Turn, trade: Trade) -> int:

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from bot.core.config import Config
-from bot.core.orders import OrderEvent
+from bot.core.orders import OrderEvent, Purpose
 from bot.core.trades import ExitKind, ExitPlan, TradeEvent
 from bot.core.units import Count, Money, Price
 from bot.core.venue import Market, Settlement, Side, TimeInForce, VenueFill, VenueOrder, VenuePosition
@@ -69,7 +69,7 @@ class OrderIntended(msgspec.Struct, frozen=True, tag=True):
     price: Price
     count: Count
     time_in_force: TimeInForce
-    purpose: Literal["entry", "exit"]
+    purpose: Purpose
     fee_reserve: Money
     valid_until_ms: int = 0
     """An entry is not sent after this."""
@@ -86,6 +86,14 @@ class OrderMoved(msgspec.Struct, frozen=True, tag=True):
     reason: str = ""
     again_ms: int = 0
     """A deferred order may be sent again from then on."""
+
+
+class OrderAmended(msgspec.Struct, frozen=True, tag=True):
+    """A target that rests is to leave at this price instead: its limit from now on."""
+
+    at_ms: int
+    client_order_id: str
+    price: Price
 
 
 class FillBooked(msgspec.Struct, frozen=True, tag=True):
@@ -171,7 +179,7 @@ class OrderAdopted(msgspec.Struct, frozen=True, tag=True):
     at_ms: int
     client_order_id: str
     trade_id: str
-    purpose: Literal["entry", "exit"]
+    purpose: Purpose
     order: VenueOrder
     booked: Count
     recall: bool
@@ -258,7 +266,8 @@ class Forgotten(msgspec.Struct, frozen=True, tag=True):
 
 
 Fact = (
-    Booted
+    OrderAmended
+    | Booted
     | ModeChanged
     | Marked
     | ConfigChanged

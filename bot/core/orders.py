@@ -91,6 +91,10 @@ def has_our_form(client_order_id: str) -> bool:
     return _FORM.fullmatch(client_order_id) is not None
 
 
+Purpose = Literal["entry", "exit", "target"]
+"""A target rests in the book; taken on the tick, it is an exit."""
+
+
 class Order(msgspec.Struct):
     """One order of ours. `filled` is what the exchange reported, `booked` what arrived as fills."""
 
@@ -101,7 +105,7 @@ class Order(msgspec.Struct):
     price: Price
     count: Count
     time_in_force: TimeInForce
-    purpose: Literal["entry", "exit"]
+    purpose: Purpose
     created_ms: int
     state: OrderState = OrderState.INTENT
     order_id: str = ""
@@ -135,7 +139,7 @@ class Order(msgspec.Struct):
 
     def reserved(self) -> Money:
         """Money an entry may still need: its outstanding contracts at its limit price, with their fee."""
-        if self.purpose == "exit":
+        if self.purpose != "entry":
             return Money(0)
         each = self.price if self.side == "bid" else 10_000 - self.price
         outstanding = self.outstanding()
@@ -149,7 +153,7 @@ def again_in_ms(order: Order, outcome: Rejected | NotSent) -> int:
     The jitter comes from the id, which is drawn anew at each boot.
     """
     passing = isinstance(outcome, NotSent) or outcome.status == 429 or outcome.code in PASSING
-    if order.purpose == "exit" or order.state is not S.SENDING or order.sends >= SENDS or not passing:
+    if order.purpose != "entry" or order.state is not S.SENDING or order.sends >= SENDS or not passing:
         return 0
     return AGAIN_MS * order.sends + crc32(f"{order.client_order_id}.{order.sends}".encode()) % AGAIN_MS
 

@@ -8,7 +8,7 @@ import msgspec
 from bot.core.trades import TRAIL_STEP, ExitPlan, Trade
 from bot.core.units import ONE, Price, format_price, parse_price
 
-FIELDS = ("stop", "target", "trail", "break_even_after", "time_exit_ms")
+FIELDS = ("stop", "target", "trail", "break_even_after", "time_exit_ms", "rest_target")
 
 NO_STOP = "NO STOP"
 """The word that taking a stop away needs."""
@@ -57,7 +57,13 @@ def replanned(trade: Trade, change: Mapping[str, Any], price: Price | None, now_
             plan = msgspec.structs.replace(plan, time_exit_ms=until)
         else:
             problems.append("time_exit_ms: a time to come, at most the market's close, in milliseconds since 1970")
-    plan = msgspec.structs.replace(plan, **{name: None for name in FIELDS if name in change and change[name] is None})
+    gone = {name: None for name in FIELDS if name in change and change[name] is None}
+    rests = change.get("rest_target", plan.rest_target)
+    if not isinstance(rests, bool):
+        problems.append("rest_target: true or false")
+    plan = msgspec.structs.replace(plan, **{**gone, "rest_target": rests is True})
+    if change.get("rest_target") and plan.target is None:
+        problems.append("rest_target: there is no target to rest")
     if "stop" in change and plan.stop is None and (plan.trail is not None or plan.break_even_after is not None):
         problems.append("stop: trail and break_even_after would set it again; take them away too")
     if problems:

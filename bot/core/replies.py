@@ -1,8 +1,8 @@
 """Decides what replies, order descriptions and fills mean. Unknown stays unknown; fills alone move positions."""
 
-from bot.core import exiting
+from bot.core import exiting, resting
 from bot.core.effects import CancelOrder, Reconcile, ResolveOrder, Wake
-from bot.core.events import CancelReplied, CreateReplied, FillSeen, OrderResolved, OrderSeen, Sending
+from bot.core.events import AmendReplied, CancelReplied, CreateReplied, FillSeen, OrderResolved, OrderSeen, Sending
 from bot.core.facts import ExitAttempted, FillBooked, FillClaimed
 from bot.core.orders import SPENT, Order, OrderState, again_in_ms, has_our_form, reported
 from bot.core.state import TradingState
@@ -22,9 +22,13 @@ ARRIVE_MS = 60_000
 def sending(turn: Turn, event: Sending) -> None:
     """The last gate, just before the bytes: an entry whose time has passed or whose mode is gone is not sent."""
     order = turn.state.orders[event.client_order_id]
-    if order.purpose == "entry" and order.state is not OrderState.INTENT:
-        return turn.refuse("not_waiting", f"the entry is {order.state} already")
+    waits = order.state is OrderState.INTENT or (order.purpose == "target" and order.state is OrderState.UNKNOWN)
+    if order.purpose != "exit" and not waits:
+        return turn.refuse("not_waiting", f"the {order.purpose} is {order.state} already")
     refusal = _too_late(turn, order) if order.purpose == "entry" else None
+    trade = turn.state.trades.get(order.trade_id)
+    if order.purpose == "target" and order.state is OrderState.INTENT and trade and trade.state is not TradeState.OPEN:
+        refusal = "leaving", "its trade is being left"
     if refusal is None:
         if order.live():  # else its first send was proven while it was sent again
             turn.move_order(order, "sent")
@@ -54,12 +58,17 @@ def create_replied(turn: Turn, event: CreateReplied) -> None:
     outcome: Outcome = event.outcome
     if not order.live() and not (order.state is OrderState.REJECTED and isinstance(outcome, Accepted)):
         return None  # its end was proven before this reply: nothing is unknown, nothing is refused
+    known = bool(order.order_id)
+    if known and order.purpose == "target" and not isinstance(outcome, Accepted):
+        return None  # the exchange has it: this is the answer to another send of its id
     if isinstance(outcome, Accepted):
         step = reported(order.count, max(outcome.filled, order.filled), outcome.remaining)  # the stream may be ahead
         if turn.move_order(order, step, outcome.order_id, outcome.filled):
             claim(turn, order)
             _after_order(turn, order)
             withdraw(turn, order)
+            if not known:
+                resting.found(turn, order, _held(turn, order))
     elif isinstance(outcome, Rejected | NotSent):
         reason = outcome.reason if isinstance(outcome, NotSent) else f"{outcome.code} {outcome.message}".strip()
         if order.state is OrderState.UNKNOWN and isinstance(outcome, NotSent):
@@ -83,7 +92,7 @@ def create_replied(turn: Turn, event: CreateReplied) -> None:
         turn.move_order(order, "lost", reason=outcome.reason)
         _resolve(turn, order)
         trade = turn.state.trades.get(order.trade_id)
-        if order.purpose == "exit" and trade is not None:
+        if order.purpose != "entry" and trade is not None:
             if first:
                 turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, turn.at_ms, taken=False))
             exiting.drive(turn, trade)
@@ -119,8 +128,36 @@ def withdraw(turn: Turn, order: Order) -> None:
     trade = turn.state.trades.get(order.trade_id)
     leaving = trade is None or trade.state not in (TradeState.OPENING, TradeState.OPEN)
     called_back = order.purpose == "entry" and (leaving or turn.state.mode in ("REDUCING", "HALTED"))
+    if order.purpose == "target":
+        called_back = trade is None or not trade.live()
     if order.order_id and (called_back or order.recall):
         turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
+
+
+def amend_replied(turn: Turn, event: AmendReplied) -> None:
+    """A target was to leave at the exit's price. What rests there is cancelled, so that it can be sent anew as an exit;
+    anything but the exchange's word leaves it to be amended again, and looked up."""
+    order = turn.state.orders.get(event.client_order_id)
+    if order is None or not order.live():
+        return
+    outcome = event.outcome
+    ours = isinstance(outcome, Accepted) and outcome.order_id == order.order_id
+    if isinstance(outcome, Accepted) and ours and outcome.remaining:
+        turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
+    elif ours:
+        _resolve(turn, order)
+    else:
+        text = f"amend of {order.client_order_id} proves nothing: {type(outcome).__name__.lower()}"
+        turn.note("warning", "amend_unproven", text, order.ticker)
+        if not isinstance(outcome, NotSent | Rejected):
+            turn.move_order(order, "lost", reason=text)
+            _resolve(turn, order)
+    trade = turn.state.trades[order.trade_id]
+    if trade.state is TradeState.EXITING:
+        refused = isinstance(outcome, Rejected)
+        retry = turn.at_ms + (REJECTED_RETRY_MS if refused else exiting.RETRY_MS)
+        turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, retry, taken=ours))
+        turn.do(Wake(retry, trade.ticker))
 
 
 def cancel_replied(turn: Turn, event: CancelReplied) -> None:
@@ -172,9 +209,25 @@ def described(turn: Turn, order: Order, seen: VenueOrder) -> None:
     step = "cancelled" if seen.status == "canceled" and seen.filled < order.count else reported(
         order.count, seen.filled, seen.remaining
     )  # fmt: skip
+    known = bool(order.order_id)
     if turn.move_order(order, step, seen.order_id, seen.filled):
         claim(turn, order)
         _after_order(turn, order)
+        _unlike_plan(turn, order, seen)
+        if not known:
+            resting.found(turn, order, _held(turn, order))
+
+
+def _unlike_plan(turn: Turn, order: Order, seen: VenueOrder) -> None:
+    """A target that an earlier life amended, and forgot, is cancelled: it is placed anew where it belongs."""
+    trade = turn.state.trades.get(order.trade_id)
+    misplaced = order.purpose == "target" and order.live() and seen.price != order.price
+    if misplaced and trade is not None and trade.state is TradeState.OPEN:
+        turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
+
+
+def _held(turn: Turn, order: Order) -> int:
+    return exiting.held(turn, turn.state.trades[order.trade_id]) if order.trade_id in turn.state.trades else 0
 
 
 def order_resolved(turn: Turn, event: OrderResolved) -> None:
@@ -186,6 +239,8 @@ def order_resolved(turn: Turn, event: OrderResolved) -> None:
         if order.state is OrderState.UNKNOWN:
             turn.note("info", "order_resolved", text, order.ticker)
         described(turn, order, event.order)
+    elif event.absent and order.purpose == "target" and turn.at_ms < order.sent_ms + ARRIVE_MS:
+        return  # it was sent once more meanwhile
     elif event.absent and order.state is OrderState.UNKNOWN and order.reason != "already_exists":
         turn.note("info", "order_absent", f"{order.client_order_id} was never applied", order.ticker)
         turn.move_order(order, "absent")
@@ -311,6 +366,7 @@ def close(turn: Turn, trade: Trade) -> None:
         price = trade.exit_proceeds // trade.exited
         kind = due(trade, Price(price if trade.side == "bid" else ONE - price), turn.at_ms) or "flatten"
     turn.move_trade(trade, "flat", kind)
+    resting.drop(turn, trade)
     turn.note("info", "closed", f"{kind}: result {format_money(trade.pnl())} after fees", trade.ticker)
 
 

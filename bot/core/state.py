@@ -167,14 +167,9 @@ def fold(state: TradingState, fact: f.Fact) -> None:
         case f.OrderMoved():
             _move_order(state, fact)
         case f.OrderIntended():
-            state.ids += 1
-            if fact.purpose == "exit":
-                _drop_spent(state, fact.trade_id)
-            state.orders[fact.client_order_id] = Order(
-                fact.client_order_id, fact.trade_id, fact.ticker, fact.side, fact.price, fact.count, fact.time_in_force,
-                fact.purpose, fact.at_ms, changed_ms=fact.at_ms, fee_reserve=fact.fee_reserve,
-                valid_until_ms=fact.valid_until_ms,
-            )  # fmt: skip
+            _intend(state, fact)
+        case f.OrderAmended():
+            state.orders[fact.client_order_id].price = fact.price
         case f.TradeOpened():
             _open_trade(state, fact)
         case f.TradeMoved():
@@ -272,6 +267,19 @@ def _find(state: TradingState, fact: f.Difference) -> None:
         )
 
 
+def _intend(state: TradingState, fact: f.OrderIntended) -> None:
+    state.ids += 1
+    if fact.purpose != "entry":
+        _drop_spent(state, fact.trade_id)
+    if fact.purpose == "target":
+        state.trades[fact.trade_id].targets += 1
+    state.orders[fact.client_order_id] = Order(
+        fact.client_order_id, fact.trade_id, fact.ticker, fact.side, fact.price, fact.count, fact.time_in_force,
+        fact.purpose, fact.at_ms, changed_ms=fact.at_ms, fee_reserve=fact.fee_reserve,
+        valid_until_ms=fact.valid_until_ms,
+    )  # fmt: skip
+
+
 def _adopt_order(state: TradingState, fact: f.OrderAdopted) -> None:
     seen = fact.order
     at = {"executed": OrderState.FILLED, "canceled": OrderState.CANCELLED}.get(seen.status, OrderState.RESTING)
@@ -286,7 +294,7 @@ def _adopt_order(state: TradingState, fact: f.OrderAdopted) -> None:
 def _drop_spent(state: TradingState, trade_id: str) -> None:
     """A stop may try for hours, in an outage or an empty book: work per tick does not grow with its attempts."""
     spent = [
-        o for o in state.orders_of(trade_id) if o.purpose == "exit" and not o.live() and not o.filled and not o.booked
+        o for o in state.orders_of(trade_id) if o.purpose != "entry" and not o.live() and not o.filled and not o.booked
     ]
     for order in sorted(spent, key=lambda o: (o.created_ms, o.client_order_id))[:-KEPT_SPENT]:
         del state.orders[order.client_order_id]

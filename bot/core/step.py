@@ -59,6 +59,8 @@ def _decide(turn: Turn, event: events.Event, rules: Rules) -> None:
             replies.sending(turn, event)
         case events.CreateReplied():
             replies.create_replied(turn, event)
+        case events.AmendReplied():
+            replies.amend_replied(turn, event)
         case events.CancelReplied():
             replies.cancel_replied(turn, event)
         case events.OrderResolved():

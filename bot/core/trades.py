@@ -60,6 +60,8 @@ class ExitPlan(msgspec.Struct, frozen=True):
     """The stop follows the best price seen at this distance."""
     break_even_after: Price | None = None
     """Once the price is this much better than the entry's, the stop goes to the break-even price."""
+    rest_target: bool = False
+    """The target rests in the book as an order, instead of being taken on the tick."""
 
 
 class Trade(msgspec.Struct):
@@ -86,6 +88,8 @@ class Trade(msgspec.Struct):
     exit_held_ms: int = 0
     """Up to when no exit order could be sent since it fired; that time does not count for the bound."""
     exit_attempt: int = 0
+    targets: int = 0
+    """Orders that were to rest at its target so far; each has a number of its own."""
     exit_retry_ms: int = 0
     vanished_ms: int = 0
     vanish_confirmed: bool = False

@@ -16,7 +16,7 @@ from gevent.monkey import get_original
 from geventhttpclient.connectionpool import ConnectionPool, SSLConnectionPool
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
-from bot.core.effects import CancelOrder, PlaceOrder
+from bot.core.effects import AmendOrder, CancelOrder, PlaceOrder
 from bot.core.units import Count, format_count, format_price
 from bot.core.venue import Accepted, AlreadyExists, NotFound, NotSent, Outcome, Rejected, Unknown
 from bot.kalshi import wire
@@ -45,6 +45,21 @@ class _Create(msgspec.Struct, omit_defaults=True):
     reduce_only: bool = False
 
 
+class _Amend(msgspec.Struct):
+    """Body of POST /portfolio/events/orders/{order_id}/amend (kalshi-api.md 4.9); `count` is the total."""
+
+    ticker: str
+    client_order_id: str
+    side: str
+    price: str
+    count: str
+
+
+class _AmendReply(msgspec.Struct):
+    order_id: str
+    remaining_count: str
+
+
 class _CreateReply(msgspec.Struct):
     order_id: str
     fill_count: str
@@ -58,6 +73,7 @@ class _CancelReply(msgspec.Struct):
 
 
 _read_create = wire.reader(_CreateReply)
+_read_amend = wire.reader(_AmendReply)
 _read_cancel = wire.reader(_CancelReply)
 
 
@@ -182,6 +198,27 @@ class KalshiOrders:
         self._log(f"ORDER {order.purpose} {order.ticker} {what} {order.client_order_id}: {_told(outcome)}")
         return outcome
 
+    def amend(self, order: AmendOrder) -> Outcome:
+        """Give a resting order another price, as an exit: in the exits' lane, given up as soon."""
+        path = f"{self._orders_path}/{quote(order.order_id, safe='')}/amend"
+        headers = self._signer.headers("POST", path, self._clock_ns() // 1_000_000)
+        body = msgspec.json.encode(
+            _Amend(
+                ticker=order.ticker,
+                client_order_id=order.client_order_id,
+                side=order.side,
+                price=format_price(order.price),
+                count=format_count(order.count),
+            )
+        )
+        request = self._request("POST", path, headers, body)
+        answer = self._exchange(self._exits, "POST", request, lambda ns: self._on_sent(order.client_order_id, ns))
+        outcome = answer if isinstance(answer, Unknown | NotSent) else amend_outcome(order, *answer)
+        self._look(answer, outcome)
+        what = f"{order.side} {format_count(order.count)} @ {format_price(order.price)}"
+        self._log(f"AMEND {order.ticker} {order.order_id} {order.client_order_id} to {what}: {_told(outcome)}")
+        return outcome
+
     def cancel(self, order: CancelOrder) -> Outcome:
         """Cancel one order; the ticker lets the exchange find its shard (kalshi-api.md 1.4)."""
         path = f"{self._orders_path}/{quote(order.order_id, safe='')}"
@@ -292,6 +329,20 @@ def create_outcome(order: PlaceOrder, status: int, body: bytes) -> Outcome:
             return Unknown(f"{status} describes another order: {reply.order_id or 'no id'} {reply.client_order_id}")
         return Accepted(order_id=reply.order_id, filled=filled, remaining=remaining)
     return _refusal(status, body)
+
+
+def amend_outcome(order: AmendOrder, status: int, body: bytes) -> Outcome:
+    """What an answer to an amend means. What rests afterwards is its word; what filled, the fills tell."""
+    if 200 <= status < 300:
+        try:
+            reply = _read_amend(body)
+            remaining = wire.to_count(reply.remaining_count)
+        except ValueError as error:
+            return Unknown(f"{status} without a readable order: {error}")
+        if reply.order_id != order.order_id:
+            return Unknown(f"{status} describes another order: {reply.order_id}")
+        return Accepted(order_id=reply.order_id, filled=Count(0), remaining=remaining)
+    return NotFound() if status == 404 else _refusal(status, body)
 
 
 def cancel_outcome(order: CancelOrder, status: int, body: bytes) -> Outcome:

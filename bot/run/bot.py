@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry, Histogram
 from bot.core import claiming
 from bot.core import facts as f
 from bot.core.config import RISK, Config, defaults
-from bot.core.effects import CancelOrder, Notice, PlaceOrder, ResolveOrder, Wake
+from bot.core.effects import AmendOrder, CancelOrder, Notice, PlaceOrder, ResolveOrder, Wake
 from bot.core.events import (
+    AmendReplied,
     Boot,
     CancelReplied,
     Command,
@@ -36,7 +37,7 @@ from bot.market_data.market_data import MarketData
 from bot.market_data.recorder import Recorder
 from bot.run import halt_file
 from bot.run.account import look_up, read_account
-from bot.run.door import Door, now_ms, sends_exit
+from bot.run.door import Door, allowed, now_ms, sends_exit
 from bot.run.executor import Executor, Job
 from bot.run.history_rows import equity_row, rows_of, version_of
 from bot.run.loops import HubLag, Loop
@@ -277,7 +278,7 @@ class Bot:
         """The kernel has taken an order's bytes. An exit's step is told only now: nothing comes before its send."""
         self.sent_orders += 1
         order = self.state.orders.get(client_order_id)
-        if order is not None and order.purpose == "exit":
+        if order is not None and order.purpose != "entry":
             self.door.handle(Sending(sent_ns // 1_000_000, client_order_id))
         tick_ns = self._ticks_ns.pop(client_order_id, 0)
         if tick_ns:
@@ -377,13 +378,13 @@ class Bot:
         handle = self.door.handle
         if self._closed:
             return
+        if isinstance(job, PlaceOrder | AmendOrder) and job.tick_ns:
+            self._ticks_ns[job.client_order_id] = job.tick_ns
         if isinstance(job, PlaceOrder):
-            if job.tick_ns:
-                self._ticks_ns[job.client_order_id] = job.tick_ns
-            if job.purpose == "entry" and self._stopping:
+            if job.purpose != "exit" and self._stopping:
                 handle(CreateReplied(now_ms(), job.client_order_id, NotSent("the program is stopping")))
                 return
-            if job.purpose == "entry" and not _allowed(handle(Sending(now_ms(), job.client_order_id))):
+            if job.purpose != "exit" and not allowed(handle(Sending(now_ms(), job.client_order_id))):
                 return
             outcome: Outcome
             try:
@@ -393,6 +394,8 @@ class Bot:
                 outcome = Unknown(f"defect: {type(defect).__name__}")
             self._ticks_ns.pop(job.client_order_id, None)
             handle(CreateReplied(now_ms(), job.client_order_id, outcome))
+        elif isinstance(job, AmendOrder):
+            handle(AmendReplied(now_ms(), job.client_order_id, self.orders.amend(job)))
         elif isinstance(job, CancelOrder):
             handle(CancelReplied(now_ms(), job.client_order_id, self.orders.cancel(job)))
         else:
@@ -440,7 +443,3 @@ class Bot:
         if self.state.mode != "HALTED":
             self.command("kill", {}, f"command line ({reason})", f"halt-{now_ms()}")
         halt_file.remove(path)
-
-
-def _allowed(turn: Turn) -> bool:
-    return turn.answer is not None and turn.answer.ok

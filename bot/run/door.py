@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from bot.core.effects import CancelOrder, Notice, PlaceOrder, Reconcile, ResolveOrder, Wake
+from bot.core.effects import AmendOrder, CancelOrder, Notice, PlaceOrder, Reconcile, ResolveOrder, Wake
 from bot.core.events import Event
 from bot.core.facts import Fact, encode
 from bot.core.state import TradingState
@@ -53,12 +53,16 @@ class Door:
             log.error("defect in the core", exc_info=turn.defect)
         if turn.facts:
             self.seq = self._journal.append([encode(fact) for fact in turn.facts])
-        jobs = [effect for effect in turn.effects if isinstance(effect, PlaceOrder | CancelOrder | ResolveOrder)]
+        jobs = [
+            effect
+            for effect in turn.effects
+            if isinstance(effect, PlaceOrder | AmendOrder | CancelOrder | ResolveOrder)
+        ]
         for job in jobs:
             self._executor.submit(job, self.seq)
         if jobs:
             self._on_work()
-        if any(isinstance(job, PlaceOrder) and job.purpose == "exit" for job in jobs):
+        if sends_exit(turn):
             seq = self.seq
             self._later(lambda: self._tell(turn, seq))  # after the exit itself: log and history do not delay it
         else:
@@ -83,4 +87,8 @@ def now_ms() -> int:
 
 def sends_exit(turn: Turn) -> bool:
     """Whether this turn handed an exit order to the executor."""
-    return any(isinstance(e, PlaceOrder) and e.purpose == "exit" for e in turn.effects)
+    return any(isinstance(e, AmendOrder) or (isinstance(e, PlaceOrder) and e.purpose == "exit") for e in turn.effects)
+
+
+def allowed(turn: Turn) -> bool:
+    return turn.answer is not None and turn.answer.ok

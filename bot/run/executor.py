@@ -5,11 +5,11 @@ A state machine without I/O or clock: `submit` takes the core's effects, `ready`
 
 from collections import deque
 
-from bot.core.effects import CancelOrder, PlaceOrder, ResolveOrder
+from bot.core.effects import AmendOrder, CancelOrder, PlaceOrder, ResolveOrder
 
 CREATE_COST = 10
 CANCEL_COST = 2
-"""Tokens of one call (kalshi-api.md section 7.2)."""
+"""Tokens of one call; an amend costs as much as a create (kalshi-api.md section 7.2)."""
 
 EXIT_SHARE = 0.3
 """Share of the write bucket that entries leave untouched, so that exits always find tokens."""
@@ -37,7 +37,7 @@ class WriteBudget:
         return self.tokens - cost >= self.capacity * EXIT_SHARE
 
 
-Job = PlaceOrder | CancelOrder | ResolveOrder
+Job = PlaceOrder | AmendOrder | CancelOrder | ResolveOrder
 
 
 class Executor:
@@ -45,7 +45,7 @@ class Executor:
 
     def __init__(self, budget: WriteBudget) -> None:
         self.budget = budget
-        self._exits: deque[PlaceOrder] = deque()
+        self._exits: deque[PlaceOrder | AmendOrder] = deque()
         self._cancels: deque[CancelOrder] = deque()
         self._entries: deque[tuple[int, PlaceOrder]] = deque()
         self._lookups: dict[str, ResolveOrder] = {}
@@ -53,7 +53,9 @@ class Executor:
 
     def submit(self, job: Job, journal_seq: int) -> None:
         """`journal_seq` is the journal record that an entry must wait for."""
-        if isinstance(job, PlaceOrder):
+        if isinstance(job, AmendOrder):
+            self._exits.append(job)
+        elif isinstance(job, PlaceOrder):
             if job.purpose == "exit":
                 self._exits.append(job)
             else:

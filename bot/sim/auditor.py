@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bot.core import facts as f
-from bot.core.effects import Notice, PlaceOrder
+from bot.core.effects import AmendOrder, Notice, PlaceOrder
 from bot.core.events import AccountRead, Event, MarketChange, Propose, Sweep
 from bot.core.state import TradingState, state_hash
 from bot.core.turn import Turn
@@ -184,6 +184,7 @@ class Auditor:
         if self.books.twice:
             raise Violation(f"booked twice: {self.books.twice[0]}")
         self._same_books(turn)
+        self._targets_capped()
         if isinstance(event, AccountRead):
             self.ledger.read(event.started_ms)
         if isinstance(event, Sweep):
@@ -200,6 +201,19 @@ class Auditor:
                 require(ours == theirs, f"the state holds {theirs} in {ticker}, the facts say {ours}")
                 require(state.cash == books.cash, f"the state's cash is {state.cash}, the facts say {books.cash}")
 
+    def _targets_capped(self) -> None:
+        """What our targets could still sell at the exchange, it holds; unless somebody else sold, or it told a lie."""
+        rest: Counter[str] = Counter()
+        for order in self.books.open.values():
+            truth = self.exchange.by_client_id.get(order.id)
+            if order.purpose == "target" and truth is not None and truth.status == "resting":
+                rest[order.ticker] += truth.remaining if truth.side == "ask" else -truth.remaining
+        for ticker, count in rest.items():
+            held = self.exchange.account.held(ticker)
+            capped = count * held > 0 and abs(count) <= abs(held)
+            excused = self.ledger.external[ticker] > 0 or self._lied(ticker)
+            require(capped or excused, f"targets in {ticker} may sell {count}, and {held} are held")
+
     def noticed(self, boot: str, notice: Notice) -> None:
         self.counts[f"notice {notice.code}"] += 1
         refused = boot == self.boot and notice.code.endswith("_step_refused")
@@ -211,11 +225,12 @@ class Auditor:
         self.counts[type(fact).__name__] += 1
         if isinstance(fact, f.OrderIntended) and self._remembered(fact):
             return
-        if isinstance(fact, f.OrderIntended) and fact.purpose == "exit":
+        if isinstance(fact, f.OrderIntended) and fact.purpose != "entry":
             held = self.books.positions.get(fact.ticker, 0)
-            told = sum(order.told() for order in self.books.open.values() if order.ticker == fact.ticker)
+            open_ = [order for order in self.books.open.values() if order.ticker == fact.ticker]
+            told = sum(max(order.told(), order.may_sell()) for order in open_)
             room = (held if fact.side == "ask" else -held) - told
-            name = f"exit {fact.client_order_id} of {fact.count}"
+            name = f"{fact.purpose} {fact.client_order_id} of {fact.count}"
             require(fact.count <= room, f"{name} is larger than the position {held}")
         if isinstance(fact, f.OrderIntended) and fact.purpose == "entry":
             broken = self.limits.broken(fact, self.books)
@@ -274,6 +289,10 @@ class Auditor:
         self.counts[f"sent {job.purpose}"] += 1
         sent = self._sent.get(job.client_order_id)
         same = sent is not None and terms(sent.job) == terms(job)
+        known = self.books.orders.get(job.client_order_id)
+        if job.purpose == "exit" and known is not None and known.purpose == "target":
+            self.counts["targets sent again as exits"] += 1
+            same = job.count == known.count  # at whatever price: at most one order can live under the id
         if sent is None or (not same and sent.boot != boot and job.purpose == "exit"):
             if sent is not None:  # its record was lost unsynced: the same id now means another order
                 self._reused.add(job.client_order_id)
@@ -282,7 +301,9 @@ class Auditor:
             require(same, f"{job.client_order_id} was sent with other terms before")
             sent.boots.add(boot)
         sent.sends += 1
-        if job.purpose == "entry":
+        if job.purpose == "target":
+            self._target(boot, epoch, job, sent)
+        elif job.purpose == "entry":
             self._entry(boot, epoch, job, sent)
         elif boot == self.boot:
             self._exit(job)
@@ -302,6 +323,27 @@ class Auditor:
         require(self.books.mode == "RUNNING", f"{name} is sent while {self.books.mode}")
         require(self.books.reconciled_boot == boot, f"{name} is sent before this boot reconciled")
         require(epoch == self.file.epoch, f"{name} is sent by a program that was succeeded")
+
+    def _target(self, boot: str, epoch: int, job: PlaceOrder, sent: Sent) -> None:
+        intent, name = self._durable_ids.get(job.client_order_id), f"target {job.client_order_id}"
+        require(intent is not None, f"{name} leaves before its intent is durable")
+        assert intent is not None
+        require(terms(job) == (intent.ticker, intent.side, intent.price, intent.count), f"{name} is not as recorded")
+        require(sent.sends == 1, f"{name} is placed {sent.sends} times")
+        require(self.books.reconciled_boot == boot, f"{name} is placed before this boot reconciled")
+        require(epoch == self.file.epoch, f"{name} is placed by a program that was succeeded")
+        bracket = self.books.bracket(job.ticker)
+        require(bracket is not None and not bracket.fired_ms, f"{name} is placed though its trade is being left")
+
+    def amending(self, boot: str, job: AmendOrder) -> None:
+        """The bytes of an amend are about to leave: it is the exit of what the target may still sell."""
+        self.trace(f"{boot} amend {job.client_order_id} {job.side} {job.count} at {job.price}")
+        self.counts["sent amend"] += 1
+        if boot != self.boot:
+            return
+        self.stops.sent(job.ticker)
+        order = self.books.orders[job.client_order_id]
+        require(order.count == job.count, f"amend of {order.id} names {job.count}, its total is {order.count}")
 
     def _exit(self, job: PlaceOrder) -> None:
         name = f"exit {job.client_order_id}"
@@ -329,9 +371,18 @@ class Auditor:
         # two programs at once may send one exit, each its own way, with the same terms or with others
         shared = fill.client_order_id in self._reused or (sent is not None and len(sent.boots) > 1)
         require(not dead or shared, f"{fill.client_order_id} fills after it was called dead")
+        if sent is not None and sent.job.purpose == "target":
+            self.counts["target fills"] += 1
+            smaller = before * signed < 0 and before * fill.position >= 0
+            excused = self.ledger.external[fill.ticker] > 0 or self._lied(fill.ticker)
+            require(smaller or excused, f"target {fill.client_order_id} moved {before} to {fill.position}")
         if sent is not None and sent.job.purpose == "exit":
             smaller = abs(fill.position) < abs(before) and before * fill.position >= 0
             require(smaller, f"exit {fill.client_order_id} moved the position from {before} to {fill.position}")
+
+    def _lied(self, ticker: str) -> bool:
+        """The exchange said of an order there that it did not fill, and it did."""
+        return any(self.exchange.by_client_id[x].ticker == ticker for x in self.exchange.lied_about)
 
     # stops and books
 

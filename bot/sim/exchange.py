@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from bot.core.effects import CancelOrder, PlaceOrder
+from bot.core.effects import AmendOrder, CancelOrder, PlaceOrder
 from bot.core.grid import CENT_GRID
 from bot.core.units import Count, Money, Price
 from bot.core.venue import (
@@ -106,6 +106,22 @@ class Exchange(model.Listener):
         finally:
             self.publish()
         return Accepted(made.order_id, Count(made.filled), Count(made.remaining))
+
+    def amend(self, order: AmendOrder, signed_ms: int) -> Outcome:
+        """Apply an amend as it arrives."""
+        now = self.clock.now_ms
+        if now - signed_ms > SIGNATURE_MS:
+            return Rejected("header_timestamp_expired", "", 401)
+        try:
+            amended = orders.amend(
+                self.engine, US, order.order_id, now, ticker=order.ticker, side=order.side, price=order.price,
+                count=order.count, client_order_id=order.client_order_id,
+            )  # fmt: skip
+        except model.Rejected as refused:
+            return NotFound() if refused.code == "not_found" else Rejected(refused.code, refused.details, 400)
+        finally:
+            self.publish()
+        return Accepted(order.order_id, Count(amended.filled), Count(amended.remaining))
 
     def cancel(self, order: CancelOrder, signed_ms: int) -> Outcome:
         """Apply a cancel as it arrives."""

@@ -22,6 +22,8 @@ KILLS = ("kill_before", "kill_after")
 KINDS: dict[str, tuple[str, ...]] = {
     "create.entry": WRITES,
     "create.exit": WRITES,
+    "create.target": WRITES,
+    "amend": (*WRITES, "not_found", "other_order"),
     "cancel": (*WRITES, "not_found", "other_order", "untrue"),
     "read.timestamp": READS,
     "read.orders": READS,
@@ -39,6 +41,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "send.entry": KILLS,
     "send.exit": KILLS,
     "send.cancel": KILLS,
+    "send.target": KILLS,
+    "send.amend": KILLS,
     "window": (
         *("outage", "maintenance", "silence", "disconnect", "lag", "long_lag", "key_revoked", "disk_slow"),
         *("disk_full", "frozen"),
@@ -71,6 +75,10 @@ RATES: dict[str, tuple[int, float]] = {
     "send.entry": (150, 0.008),
     "send.exit": (150, 0.012),
     "send.cancel": (40, 0.015),
+    "create.target": (40, 0.20),
+    "amend": (60, 0.25),
+    "send.target": (40, 0.015),
+    "send.amend": (40, 0.015),
 }
 
 TIMED: dict[str, tuple[int, int, int]] = {

@@ -109,7 +109,11 @@ class Intent(msgspec.Struct):
 
     def told(self) -> int:
         """What the exchange reported filled of an exit, and has not arrived as fills."""
-        return max(self.filled - self.booked, 0) if self.purpose == "exit" else 0
+        return max(self.filled - self.booked, 0) if self.purpose != "entry" else 0
+
+    def may_sell(self) -> int:
+        """What a target may still sell at the exchange, with what it sold and did not tell."""
+        return max((0 if self.ended else self.count) - self.booked, self.told()) if self.purpose == "target" else 0
 
     def open(self) -> bool:
         """It may still change the position."""
@@ -156,6 +160,8 @@ class Books:
                 order = self.orders[fact.client_order_id] = self.open[fact.client_order_id] = Intent(
                     fact.client_order_id, fact.trade_id, fact.ticker, fact.side, fact.price, fact.count, fact.purpose
                 )
+            case f.OrderAmended():
+                self.orders[fact.client_order_id].price = fact.price
             case f.OrderAdopted():
                 self._adopted(fact)
             case f.OrderMoved():
@@ -233,6 +239,9 @@ class Books:
             trade = self.trades[fact.trade_id]
             at_once = 0 < trade.last <= trade.own(fact.plan.stop or 0)
             return f"the operator's new stop is at the price or beyond, {trade}" if at_once else ""
+        if isinstance(fact, f.OrderAmended):
+            trade = self.trades[self.orders[fact.client_order_id].trade_id]
+            return f"an amended target goes beyond its bound, {trade}" if trade.too_far(fact.price, fact.at_ms) else ""
         if isinstance(fact, f.OrderIntended) and fact.purpose == "exit":
             trade = self.trades[fact.trade_id]
             return f"an exit goes beyond its bound, {trade}" if trade.too_far(fact.price, fact.at_ms) else ""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from bot.core.effects import CancelOrder, PlaceOrder
+from bot.core.effects import AmendOrder, CancelOrder, PlaceOrder
 from bot.core.units import Count
 from bot.core.venue import (
     Accepted,
@@ -35,7 +35,7 @@ from bot.sim.faults import Fault, Faults
 
 T = TypeVar("T")
 
-REPLY_TIMEOUT_MS = {"entry": 5_000, "exit": 2_000, "cancel": 5_000}
+REPLY_TIMEOUT_MS = {"entry": 5_000, "target": 5_000, "exit": 2_000, "amend": 2_000, "cancel": 5_000}
 """As in bot.kalshi.orders."""
 
 READ_FAULTS: dict[str, tuple[Kind, int, int]] = {
@@ -100,6 +100,14 @@ class Client:
         signed = self._clock.now_ms
         fault = self._net.faults.next(f"create.{order.purpose}")
         return self._write(order.purpose, fault, lambda: self._exchange.create(order, signed), on_sent)
+
+    def amend(self, order: AmendOrder) -> Outcome:
+        signed = self._clock.now_ms
+        fault = self._net.faults.next("amend")
+        outcome = self._write("amend", fault, lambda: self._exchange.amend(order, signed), lambda: None)
+        if fault and fault.kind == "other_order" and isinstance(outcome, Accepted):
+            return Accepted("another-order", outcome.filled, outcome.remaining)
+        return outcome
 
     def cancel(self, order: CancelOrder) -> Outcome:
         signed = self._clock.now_ms

@@ -9,8 +9,9 @@ from typing import Any
 
 from bot.core import claiming
 from bot.core.config import RISK, Config, defaults
-from bot.core.effects import CancelOrder, Notice, PlaceOrder, ResolveOrder, Wake
+from bot.core.effects import AmendOrder, CancelOrder, Notice, PlaceOrder, ResolveOrder, Wake
 from bot.core.events import (
+    AmendReplied,
     Boot,
     CancelReplied,
     Command,
@@ -279,10 +280,10 @@ class Program:
     def _perform(self, job: Job) -> None:
         now = self.clock.ms
         if isinstance(job, PlaceOrder):
-            if job.purpose == "entry" and self.stopping:
+            if job.purpose != "exit" and self.stopping:
                 self.handle(CreateReplied(now(), job.client_order_id, NotSent("the program is stopping")))
                 return
-            if job.purpose == "entry":
+            if job.purpose != "exit":
                 turn = self.handle(Sending(now(), job.client_order_id))
                 if turn.answer is None or not turn.answer.ok:
                     return
@@ -298,6 +299,11 @@ class Program:
             outcome = self.client.create(job, on_sent)
             self.auditor.replied(self.boot, job.client_order_id, outcome)
             self.handle(CreateReplied(now(), job.client_order_id, outcome))
+        elif isinstance(job, AmendOrder):
+            if self._kill_at("send.amend"):
+                self.host.after(1, self.kill)
+            self.auditor.amending(self.boot, job)
+            self.handle(AmendReplied(now(), job.client_order_id, self.client.amend(job)))
         elif isinstance(job, CancelOrder):
             if self._kill_at("send.cancel"):
                 self.host.after(1, self.kill)

@@ -37,6 +37,7 @@ def propose(exchange: Exchange, trusted: Callable[[str], Quote | None], rng: Ran
         1_000 * (1 + rng.randrange(4)),
         Price(CENT * (1 + rng.randrange(8))) if rng.random() < 0.3 else None,
         Price(CENT * (1 + rng.randrange(6))) if rng.random() < 0.3 else None,
+        rng.random() < 0.25,
     )
     tif: TimeInForce = "good_till_canceled" if rests or rng.random() < 0.5 else "immediate_or_cancel"
     return Proposal(

@@ -34,7 +34,7 @@ class Order(msgspec.Struct, frozen=True):
     """The trade (entry to exit) it belongs to."""
     ticker: str
     side: Literal["bid", "ask"]
-    purpose: Literal["entry", "exit"]
+    purpose: Literal["entry", "exit", "target"]
     time_in_force: str
     price_e4: int
     count_e2: int

@@ -32,6 +32,7 @@ PARAMS: tuple[Param, ...] = (
         "trail", "price", 0, 0, 5_000, "the stop follows the best price seen at this distance; 0 leaves it where it is"
     ),
     Param("break_even_after", "price", 0, 0, 5_000, "a gain of this much moves the stop to break-even; 0 never does"),
+    Param("rest_target", "number", 0, 0, 1, "1: the target rests in the book as an order; 0: it is taken on the tick"),
     Param("exit_bound", "price", 1_000, 100, 9_900, "how far beyond its trigger an exit may go at first"),
     Param("exit_escalate", "seconds", 3, 1, 600, "each time this passes without being flat the bound grows by itself"),
 )
@@ -78,6 +79,7 @@ class Favourites:
             escalate_ms=values["exit_escalate"] * 1000,
             trail=Price(values["trail"]) if values["trail"] else None,
             break_even_after=Price(values["break_even_after"]) if values["break_even_after"] else None,
+            rest_target=bool(values["rest_target"]),
         )
         limit = _on_yes_scale(Price(ask), side)
         fair = f", consensus {sight.fair.probability:.3f} of {sight.fair.books} books" if sight.fair else ""

@@ -68,8 +68,10 @@ ORDERS = (
     ),
     Defect(
         "a 2xx without a readable order counts as placed", "P2 C9", "bot/kalshi/orders.py",
-        'return Unknown(f"{status} without a readable order: {error}")',
-        'return Accepted(order_id="", filled=Count(0), remaining=order.count)',
+        'wire.to_count(reply.fill_count), wire.to_count(reply.remaining_count)\n        except ValueError as error:\n'
+        '            return Unknown(f"{status} without a readable order: {error}")',
+        'wire.to_count(reply.fill_count), wire.to_count(reply.remaining_count)\n        except ValueError as error:\n'
+        '            return Accepted(order_id="", filled=Count(0), remaining=order.count)',
         "tests/kalshi/test_orders.py::test_answers_that_prove_nothing_are_unknown",
     ),
     Defect(
@@ -82,11 +84,11 @@ ORDERS = (
         "a cancel that was not answered counts as done", "P2 C10", "bot/core/replies.py",
         "    if order is None or not order.live():\n"
         "        return\n"
-        "    outcome = event.outcome",
+        "    outcome = event.outcome\n    if",
         "    if order is None or not order.live():\n"
         "        return\n"
         '    turn.move_order(order, "cancelled")\n'
-        "    outcome = event.outcome",
+        "    outcome = event.outcome\n    if",
         "tests/core/test_exits.py::test_a_cancel_reply_that_names_another_order_proves_nothing",
     ),
     Defect(
@@ -107,7 +109,7 @@ ORDERS = (
     ),
     Defect(
         "an unknown entry releases its reserve", "P2", "bot/core/orders.py",
-        'if self.purpose == "exit":', 'if self.purpose == "exit" or self.state is OrderState.UNKNOWN:',
+        'if self.purpose != "entry":', 'if self.purpose != "entry" or self.state is OrderState.UNKNOWN:',
         "tests/core/test_orders_and_trades.py::"
         "test_an_entry_without_a_proof_is_unknown_keeps_its_reserve_and_is_looked_up",
     ),
@@ -158,12 +160,12 @@ ORDERS = (
     ),
     Defect(
         "fills that are reported but not booked are sold again", "P3", "bot/core/exiting.py",
-        "min(trade.open_count(), held(turn, trade)) - unbooked", "min(trade.open_count(), held(turn, trade))",
+        "min(trade.open_count(), held(turn, trade)) - spoken_for", "min(trade.open_count(), held(turn, trade))",
         "tests/core/test_exit_rules.py::test_fills_reported_and_not_booked_are_not_sold_again",
     ),
     Defect(
         "an exit sells what the trade bought, though less is held", "P3", "bot/core/exiting.py",
-        "min(trade.open_count(), held(turn, trade)) - unbooked", "trade.open_count() - unbooked",
+        "min(trade.open_count(), held(turn, trade)) - spoken_for", "trade.open_count() - spoken_for",
         "tests/core/test_exit_policy.py::test_no_more_is_sold_than_the_account_holds_in_that_market",
     ),
     Defect(

@@ -54,7 +54,7 @@ PRELUDE = """
 from gevent import monkey
 monkey.patch_all()
 import gevent, json, sys, time, uuid
-from bot.core.effects import CancelOrder, PlaceOrder
+from bot.core.effects import AmendOrder, CancelOrder, PlaceOrder
 from bot.core.units import Count, Price
 from bot.core.venue import Accepted, AlreadyExists, NotFound, Rejected
 from bot.kalshi.orders import KalshiOrders
@@ -142,6 +142,38 @@ def test_an_account_trades_and_every_number_agrees(exchange):
     told = client(LIFE, exchange("--world", "demo", "--seed", "7"))
     assert told["gaps"] == told["bad"] == 0
     assert told["ticks"] > 0
+
+
+TARGET = """
+data.discover()
+name = next(t for t, q in data.snapshot().quotes.items() if q.bid and q.ask and 2000 < q.bid < 8000)
+bought = orders.create(order(name, "bid", 9900, 300, "immediate_or_cancel"))
+assert isinstance(bought, Accepted) and bought.filled == 300, bought
+exits = {"purpose": "target", "self_trade_prevention": "maker"}
+target = order(name, "ask", 9900, 300, "good_till_canceled", **exits)
+rested = orders.create(target)
+assert isinstance(rested, Accepted) and rested.remaining == 300, rested
+as_exit = PlaceOrder(target.client_order_id, name, "ask", Price(100), Count(300), "immediate_or_cancel", "exit",
+                     "maker", reduce_only=True)
+again = orders.create(as_exit)
+assert isinstance(again, AlreadyExists), again
+amend = AmendOrder(target.client_order_id, rested.order_id, name, "ask", Price(100), Count(300))
+left, twice = orders.amend(amend), orders.amend(amend)
+assert isinstance(left, Accepted) and (left.order_id, left.remaining) == (rested.order_id, 0), left
+assert isinstance(twice, NotFound), twice
+until(lambda: not any(p.count for p in reads.positions() if p.ticker == name))
+sold = [f for f in reads.fills() if f.order_id == rested.order_id]
+unsent = PlaceOrder("late-target", name, "ask", Price(100), Count(300), "immediate_or_cancel", "exit", "maker",
+                    reduce_only=True)
+capped = orders.create(unsent)
+late = orders.create(PlaceOrder("late-target", name, "ask", Price(9900), Count(300), "good_till_canceled", **exits))
+print(json.dumps({"sold": sum(f.count for f in sold), "capped": capped.filled, "late": type(late).__name__}))
+"""
+
+
+def test_a_target_that_rests_is_amended_into_the_exit_and_its_id_lives_once(exchange):
+    told = client(TARGET, exchange("--world", "demo", "--seed", "7"))
+    assert told == {"sold": 300, "capped": 0, "late": "AlreadyExists"}
 
 
 def test_a_wrong_key_is_an_auth_failure_everywhere(exchange):

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from loopback import Answers, Loopback, read_request, reply
 
-from bot.core.effects import CancelOrder, PlaceOrder
+from bot.core.effects import AmendOrder, CancelOrder, PlaceOrder
 from bot.core.units import Count, Price
 from bot.core.venue import Accepted, AlreadyExists, NotFound, NotSent, Rejected, Unknown
 from bot.kalshi.orders import KalshiOrders
@@ -20,6 +20,7 @@ SIGNER = Signer("key-1", generate_private_key(65537, 2048))
 ENTRY = PlaceOrder("c-1", "TICK-A", "bid", Price(5600), Count(2550), "good_till_canceled", "entry", "taker_at_cross")
 EXIT = PlaceOrder("x.1", "TICK-A", "ask", Price(100), Count(100), "immediate_or_cancel", "exit", "maker", True)
 CANCEL = CancelOrder("c-1", "o/1", "TICK-A")
+AMEND = AmendOrder("c-1", "o/1", "TICK-A", "ask", Price(5600), Count(2550))
 CREATED = b'{"order_id":"o-9","client_order_id":"c-1","fill_count":"1.50","remaining_count":"24.00","ts_ms":1,"new":[]}'
 
 
@@ -298,6 +299,38 @@ def test_cancel_answers(answer, outcome):
 def test_cancel_answers_that_prove_nothing(answer):
     with Loopback(Answers(answer)) as server:
         assert isinstance(orders(server.url).cancel(CANCEL), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (reply(200, b'{"order_id":"o/1","fill_count":"1.50","remaining_count":"24.00"}'), Accepted("o/1", 0, 2400)),
+        (reply(404, error("not_found")), NotFound()),
+        (reply(400, error("market_inactive")), Rejected("market_inactive", "market_inactive", 400)),
+    ],
+)
+def test_amend_names_the_total_and_reads_what_rests(answer, outcome):
+    answers = Answers(answer)
+    with Loopback(answers) as server:
+        assert orders(server.url).amend(AMEND) == outcome
+    line, _, body = answers.requests[0]
+    assert line == "POST /trade-api/v2/portfolio/events/orders/o%2F1/amend HTTP/1.1"
+    sent = {"ticker": "TICK-A", "client_order_id": "c-1", "side": "ask", "price": "0.5600", "count": "25.50"}
+    assert json.loads(body) == sent
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(200, b'{"order_id":"other","remaining_count":"1.00"}'),
+        reply(200),
+        reply(500),
+        reply(200, b'{"order_id":"o/1"}'),
+    ],
+)
+def test_amend_answers_that_prove_nothing(answer):
+    with Loopback(Answers(answer)) as server:
+        assert isinstance(orders(server.url).amend(AMEND), Unknown)
 
 
 def test_the_log_tells_the_order_and_no_secret():

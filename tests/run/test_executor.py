@@ -1,6 +1,6 @@
 """The executor's order of work: exits never wait, entries wait for the journal and the budget, look-ups come last."""
 
-from bot.core.effects import CancelOrder, PlaceOrder, ResolveOrder
+from bot.core.effects import AmendOrder, CancelOrder, PlaceOrder, ResolveOrder
 from bot.core.units import Count, Price
 from bot.run.executor import EXIT_SHARE, Executor, WriteBudget
 
@@ -37,6 +37,15 @@ def test_an_entry_waits_until_its_record_is_durable_and_an_exit_does_not() -> No
     work.submit(place("exit", "exit"), 8)
     assert drain(work, durable=6) == ["exit"]
     assert drain(work, durable=7) == ["entry"]
+
+
+def test_a_target_that_is_to_rest_waits_for_its_record_and_an_amend_does_not() -> None:
+    work = executor()
+    work.submit(place("target", "target"), 7)
+    work.submit(CancelOrder("cancel", "x", "KX-1"), 8)
+    work.submit(AmendOrder("amend", "y", "KX-1", "ask", Price(100), Count(100)), 8)
+    assert drain(work, durable=6) == ["amend", "cancel"]
+    assert drain(work, durable=7) == ["target"]
 
 
 def test_entries_leave_the_exits_their_share_of_the_budget() -> None:

@@ -77,10 +77,10 @@ DEFECTS = (
         "an exit is sized by what the entry asked for",
         3,
         "core/exiting.py",
-        "size = min(trade.open_count(), held(turn, trade)) - unbooked",
+        "size = min(trade.open_count(), held(turn, trade)) - spoken_for",
         'size = sum(o.count for o in state.orders_of(trade.id) if o.purpose == "entry")',
     ),
-    Defect("fills reported and not yet booked are forgotten", 3, "core/exiting.py", " - unbooked\n", "\n"),
+    Defect("fills reported and not yet booked are forgotten", 3, "core/exiting.py", " - spoken_for\n", "\n"),
     Defect(
         "an exit is tried once",
         4,

@@ -72,6 +72,7 @@ PLAN: dict[str, dict[str, Any]] = {
     "trail": DECIMAL | {"description": "a distance as a decimal string; null: the stop stays"},
     "break_even_after": DECIMAL | {"description": "a gain as a decimal string; null: never"},
     "time_exit_ms": {"type": ["integer", "null"], "description": "milliseconds since 1970; null: none"},
+    "rest_target": {"type": "boolean", "description": "true: the target rests in the book as an order of its own"},
     "confirm": {"const": "NO STOP", "description": "the words NO STOP, to take the stop away"},
 }
 """Fields of POST /positions/{ticker}/plan; each may be left out."""

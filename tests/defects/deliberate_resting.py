@@ -1,0 +1,73 @@
+"""Deliberate defects of targets that rest in the book: each would sell more than is held, or leave a stop waiting."""
+
+from tests.defects.deliberate import Defect
+
+_RESTING = "tests/core/test_resting.py"
+
+# fmt: off
+RESTING = (
+    Defect(
+        "an exit sells what a resting target may still sell too", "P3", "bot/core/exiting.py",
+        "if o.purpose != \"entry\" and o not in working)", "if o.purpose == \"exit\" and o not in working)",
+        f"{_RESTING}::test_a_late_fill_of_the_entry_leaves_beside_the_target_and_never_more_than_is_held",
+    ),
+    Defect(
+        "an amended target names what is left as its total", "P4", "bot/core/resting.py",
+        "limit, order.count, tick_ns)", "limit, order.outstanding() // 2, tick_ns)",
+        f"{_RESTING}::test_a_stop_amends_the_target_to_the_exits_limit_with_its_total_and_sends_nothing_beside_it",
+    ),
+    Defect(
+        "a stop waits while a target rests", "P4", "bot/core/exiting.py",
+        "        resting.leave(turn, trade, target, held(turn, trade), tick_ns)\n", "        pass\n",
+        f"{_RESTING}::test_a_stop_amends_the_target_to_the_exits_limit_with_its_total_and_sends_nothing_beside_it",
+    ),
+    Defect(
+        "a target that is being placed is sold beside with an id of its own", "P3", "bot/core/resting.py",
+        "PlaceOrder(order.client_order_id, order.ticker, order.side, limit, order.count,",
+        "PlaceOrder(order.client_order_id + \"0\", order.ticker, order.side, limit, order.count,",
+        f"{_RESTING}::test_a_stop_while_the_targets_id_is_not_known_sends_the_same_id_again_as_an_exit",
+    ),
+    Defect(
+        "a target whose trade is being left is placed all the same", "P3", "bot/core/resting.py",
+        "    if order.state is OrderState.INTENT:\n", "    if order.state is OrderState.DEFERRED:\n",
+        f"{_RESTING}::test_a_stop_before_the_targets_record_is_durable_takes_it_back_and_sells_all",
+    ),
+    Defect(
+        "a target rests on though somebody else sold", "P3", "bot/core/resting.py",
+        " or order.recall or held < order.outstanding():", " or order.recall:",
+        f"{_RESTING}::test_somebody_else_sells_and_the_target_is_cancelled_before_it_can_open_the_other_side",
+    ),
+    Defect(
+        "a stop sells more than others left, by the target", "P3", "bot/core/resting.py",
+        "    if order.order_id and held < order.outstanding():", "    if order.order_id and held < 0:",
+        f"{_RESTING}::test_a_stop_after_somebody_else_sold_cancels_the_target_instead_of_amending_it",
+    ),
+    Defect(
+        "a target is placed while an exit of the earlier life may arrive", "P3", "bot/core/resting.py",
+        " or turn.at_ms < turn.state.booted_ms + ARRIVE_MS\n", "\n",
+        f"{_RESTING}::test_none_is_placed_when_the_plan_does_not_ask_for_it_while_the_entry_works_or_soon_after_a_start",
+    ),
+    Defect(
+        "an amend that was not answered counts as an end", "P2", "bot/core/replies.py",
+        '            turn.move_order(order, "lost", reason=text)\n',
+        '            turn.move_order(order, "cancelled")\n',
+        f"{_RESTING}::test_an_amend_that_proves_nothing_is_repeated_with_the_same_total_and_never_sold_beside",
+    ),
+    Defect(
+        "a target is absent though its id was sent again since", "P2", "bot/core/replies.py",
+        'event.absent and order.purpose == "target" and turn.at_ms < order.sent_ms + ARRIVE_MS',
+        'event.absent and order.purpose == "target" and turn.at_ms < order.created_ms',
+        f"{_RESTING}::test_absence_of_a_target_is_no_proof_while_another_send_of_its_id_may_be_under_way",
+    ),
+    Defect(
+        "a target found after the disk was lost is forgotten by the stop", "P3", "bot/core/adopting.py",
+        '"target" if recall and seen.status == "resting" else "exit"', '"exit"',
+        f"{_RESTING}::test_a_target_found_after_the_disk_was_lost_is_cancelled_and_counts_until_that_is_proven",
+    ),
+    Defect(
+        "a target leaves before its record is durable", "P1", "bot/run/executor.py",
+        '            if job.purpose == "exit":\n', '            if job.purpose != "entry":\n',
+        "tests/run/test_executor.py::test_a_target_that_is_to_rest_waits_for_its_record_and_an_amend_does_not",
+    ),
+)
+# fmt: on
