@@ -138,6 +138,14 @@ def _cancel(turn: Turn, event: Command) -> None:
     if not order.order_id:
         return turn.refuse("not_confirmed", f"the order is {order.state}: its exchange id is not known yet")
     turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
+    trade = turn.state.trades.get(order.trade_id)
+    if order.purpose == "target" and trade is not None and trade.plan.rest_target:  # else it is placed again
+        turn.record(
+            PlanChanged(turn.at_ms, trade.id, msgspec.structs.replace(trade.plan, rest_target=False), event.actor)
+        )
+        return turn.approve(
+            "cancel", f"cancelling {order.client_order_id}; the target is taken on the tick from now on"
+        )
     return turn.approve("cancel", f"cancelling {order.client_order_id}")
 
 

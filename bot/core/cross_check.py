@@ -10,6 +10,8 @@ from bot.core.trades import TradeState
 from bot.core.turn import Turn
 from bot.core.units import format_count
 
+PAID = ("determined", "finalized")
+
 CHANNELS_LAG_MS = 4_000
 """Fills, orders and positions come over channels of their own, in any order and about a second apart at the most
 (kalshi-api.md 11.2); what is still said by the second sweep after is no lag."""
@@ -18,23 +20,26 @@ CHANNELS_LAG_MS = 4_000
 def cross_check(turn: Turn, event: Sweep) -> None:
     """A disagreement that outlasts the channels' lag is an alarm, and the account is read at once."""
     state = turn.state
-    for ticker, told in sorted(event.told.items()):
-        if state.status.get(ticker) in ("determined", "finalized"):
-            continue  # it is paid: the reading says what, and may say so late
-        name = f"channel:{ticker}"
+    if event.told is None:
+        return
+    open_ = {x.key for x in state.findings.values() if x.kind == "channel"}
+    open_ |= {name.removeprefix("channel:") for name in state.suspects if name.startswith("channel:")}
+    for ticker in sorted(event.told.keys() | open_):
+        name, told = f"channel:{ticker}", event.told.get(ticker)
         ours = state.position(ticker).count
-        what = _disagreement(turn, ticker, told)
+        over = told is None or state.status.get(ticker) in PAID  # a reading says what was paid, and may say so late
+        what = "" if told is None or over else _disagreement(turn, ticker, told)
         if not what:
             if name in state.suspects:
                 turn.record(Suspected(turn.at_ms, name, 0))
             if name in state.findings:
-                turn.record(Difference(turn.at_ms, "channel", ticker, ours, told.count, resolved=True))
-                turn.note("info", "channel_agrees", "books and private channels agree again", ticker)
+                turn.record(Difference(turn.at_ms, "channel", ticker, ours, ours, resolved=True))
+                turn.note("info", "channel_agrees", "nothing that the private channels say differs any more", ticker)
         elif name in state.findings:
             continue
         elif name not in state.suspects:
             turn.record(Suspected(turn.at_ms, name, turn.at_ms))
-        elif turn.at_ms - state.suspects[name] >= CHANNELS_LAG_MS:
+        elif told is not None and turn.at_ms - state.suspects[name] >= CHANNELS_LAG_MS:
             turn.record(Difference(turn.at_ms, "channel", ticker, ours, told.count))
             turn.note("alarm", "channel_difference", what, ticker)
             turn.do(Reconcile(f"{ticker}: {what}"))

@@ -49,8 +49,8 @@ class Sweep(msgspec.Struct, frozen=True):
 
     at_ms: int
     quotes: dict[str, Quote | None]
-    told: dict[str, Told] = {}
-    """By market, for the check of our books against it."""
+    told: dict[str, Told] | None = None
+    """By market, all that was told, for the check of our books against it; None: this is no full sweep."""
 
 
 class Proposal(msgspec.Struct, frozen=True):

@@ -16,9 +16,6 @@ from bot.core.venue import Quote, VenueFill, VenueOrder
 RETRY_MS = 250
 """Shortest time between two exit orders of one trade."""
 
-RESEND_MS = 1_000
-"""Between two sends of one id: each may hold a connection until its reply times out, and there are not many."""
-
 EMPTY_RETRY_MS = 2_000
 """The same while the side to leave at is empty; its return is answered at once."""
 
@@ -49,7 +46,7 @@ def look(turn: Turn, trade: Trade, quote: Quote | None, tick_ns: int) -> None:
     """Apply the exit rules to one live trade. `quote` None: no price may be trusted now; time exits still hold."""
     if trade.open_count() <= 0:
         return
-    if held(turn, trade) <= 0 and not any(o.outstanding() for o in turn.state.orders_of(trade.id)):
+    if turn.state.held(trade) <= 0 and not any(o.outstanding() for o in turn.state.orders_of(trade.id)):
         fill = _forgotten(turn, trade)
         if fill is None:
             closed_elsewhere(turn, trade)
@@ -62,8 +59,8 @@ def look(turn: Turn, trade: Trade, quote: Quote | None, tick_ns: int) -> None:
     if quote is not None:
         _watch_vanished(turn, trade, price)
     kind = due(trade, price, turn.at_ms)
-    if kind == "target" and trade.state is TradeState.OPEN and resting.resting(turn, trade):
-        kind = None  # it rests there
+    if kind == "target" and trade.state is TradeState.OPEN and resting.rests(turn, trade):
+        kind = None
     if trade.state is TradeState.EXITING:
         if kind == "stop" and trade.exit_kind == "target":
             fire(turn, trade, "stop", price, tick_ns)
@@ -73,9 +70,10 @@ def look(turn: Turn, trade: Trade, quote: Quote | None, tick_ns: int) -> None:
             drive(turn, trade, tick_ns, price)
     elif kind is not None:
         fire(turn, trade, kind, price, tick_ns)
-    elif price is not None:
-        _carry_stop(turn, trade, price)
-        resting.keep(turn, trade, held(turn, trade))
+    else:
+        if price is not None:
+            _carry_stop(turn, trade, price)
+        resting.keep(turn, trade)
 
 
 def closed_elsewhere(turn: Turn, trade: Trade) -> None:
@@ -154,21 +152,24 @@ def drive(turn: Turn, trade: Trade, tick_ns: int = 0, price: Price | None = None
     state, now = turn.state, turn.at_ms
     if trade.state is not TradeState.EXITING or now < trade.exit_retry_ms or not state.tradeable(trade.ticker):
         return
-    for target in resting.resting(turn, trade):
+    for target in resting.live(turn, trade):
         _begin_anew(turn, trade, price)
-        resting.leave(turn, trade, target, held(turn, trade), tick_ns)
+        resting.leave(turn, trade, target, tick_ns)
+    beside = bool(resting.live(turn, trade))
     working = _working(turn, trade)
     if any(o.state in (OrderState.INTENT, OrderState.SENDING) for o in working):
         return
     unknown = [o for o in working if o.state is OrderState.UNKNOWN and o.reason not in SPENT]
     if unknown:
         # Reduce-only and idempotent: the same id again proves the first one and cannot oversell.
-        turn.record(ExitAttempted(now, trade.id, trade.exit_attempt, now + RESEND_MS, taken=False))
+        turn.record(ExitAttempted(now, trade.id, trade.exit_attempt, now + resting.RESEND_MS, taken=False))
         turn.do(_place(unknown[-1], tick_ns))
-        turn.do(Wake(now + RESEND_MS, trade.ticker))
+        turn.do(Wake(now + resting.RESEND_MS, trade.ticker))
         return
-    spoken_for = sum(o.outstanding() for o in state.orders_of(trade.id) if o.purpose != "entry" and o not in working)
-    size = min(trade.open_count(), held(turn, trade)) - spoken_for
+    spoken_for = sum(  # reduce-only alone caps nothing beside a target: there an exit counts until its end is proven
+        o.outstanding() for o in state.orders_of(trade.id) if o.purpose != "entry" and (beside or o not in working)
+    )
+    size = min(trade.open_count(), turn.state.held(trade)) - spoken_for
     if size <= 0:
         return
     _begin_anew(turn, trade, price)
@@ -180,7 +181,7 @@ def drive(turn: Turn, trade: Trade, tick_ns: int = 0, price: Price | None = None
                       "immediate_or_cancel", "exit", Money(0))
     )  # fmt: skip
     retry = now + (EMPTY_RETRY_MS if trade.vanished_ms else RETRY_MS)
-    turn.record(ExitAttempted(now, trade.id, attempt, retry))
+    turn.record(ExitAttempted(now, trade.id, attempt, max(retry, trade.exit_retry_ms)))
     turn.do(_place(state.orders[client_order_id], tick_ns))
     turn.do(Wake(retry, trade.ticker))
 
@@ -188,12 +189,6 @@ def drive(turn: Turn, trade: Trade, tick_ns: int = 0, price: Price | None = None
 def _begin_anew(turn: Turn, trade: Trade, price: Price | None) -> None:
     if trade.exit_held_ms and price is not None and trade.exit_kind not in (None, "target"):
         turn.record(ExitFired(turn.at_ms, trade.id, trade.exit_kind, price, again=True))
-
-
-def held(turn: Turn, trade: Trade) -> int:
-    """The account's position in the trade's direction."""
-    count = turn.state.position(trade.ticker).count
-    return count if trade.side == "bid" else -count
 
 
 def _place(order: Order, tick_ns: int) -> PlaceOrder:

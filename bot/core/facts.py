@@ -266,8 +266,8 @@ class Forgotten(msgspec.Struct, frozen=True, tag=True):
 
 
 Fact = (
-    OrderAmended
-    | Booted
+    Booted
+    | OrderAmended
     | ModeChanged
     | Marked
     | ConfigChanged

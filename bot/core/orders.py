@@ -147,13 +147,17 @@ class Order(msgspec.Struct):
         return Money(each * outstanding + fee)
 
 
+def passing(outcome: Rejected | NotSent) -> bool:
+    """Whether what was refused may be taken a little later."""
+    return isinstance(outcome, NotSent) or outcome.status == 429 or outcome.code in PASSING
+
+
 def again_in_ms(order: Order, outcome: Rejected | NotSent) -> int:
     """How long until an entry that provably was not applied may be sent again; 0 when it is over.
 
     The jitter comes from the id, which is drawn anew at each boot.
     """
-    passing = isinstance(outcome, NotSent) or outcome.status == 429 or outcome.code in PASSING
-    if order.purpose != "entry" or order.state is not S.SENDING or order.sends >= SENDS or not passing:
+    if order.purpose != "entry" or order.state is not S.SENDING or order.sends >= SENDS or not passing(outcome):
         return 0
     return AGAIN_MS * order.sends + crc32(f"{order.client_order_id}.{order.sends}".encode()) % AGAIN_MS
 

@@ -4,7 +4,7 @@ from bot.core import exiting, resting
 from bot.core.effects import CancelOrder, Reconcile, ResolveOrder, Wake
 from bot.core.events import AmendReplied, CancelReplied, CreateReplied, FillSeen, OrderResolved, OrderSeen, Sending
 from bot.core.facts import ExitAttempted, FillBooked, FillClaimed
-from bot.core.orders import SPENT, Order, OrderState, again_in_ms, has_our_form, reported
+from bot.core.orders import SPENT, Order, OrderState, again_in_ms, has_our_form, passing, reported
 from bot.core.state import TradingState
 from bot.core.trades import Trade, TradeState, due
 from bot.core.turn import Turn
@@ -20,15 +20,15 @@ ARRIVE_MS = 60_000
 
 
 def sending(turn: Turn, event: Sending) -> None:
-    """The last gate, just before the bytes: an entry whose time has passed or whose mode is gone is not sent."""
+    """The last gate, just before the bytes: an entry whose time has passed or whose mode is gone is not sent, nor is a
+    target that the trade does not want any more. The answer says whether to send."""
     order = turn.state.orders[event.client_order_id]
     waits = order.state is OrderState.INTENT or (order.purpose == "target" and order.state is OrderState.UNKNOWN)
     if order.purpose != "exit" and not waits:
         return turn.refuse("not_waiting", f"the {order.purpose} is {order.state} already")
     refusal = _too_late(turn, order) if order.purpose == "entry" else None
-    trade = turn.state.trades.get(order.trade_id)
-    if order.purpose == "target" and order.state is OrderState.INTENT and trade and trade.state is not TradeState.OPEN:
-        refusal = "leaving", "its trade is being left"
+    if order.purpose == "target" and order.state is OrderState.INTENT and not resting.wanted(turn, order):
+        refusal = "unwanted", "its trade does not want it any more"
     if refusal is None:
         if order.live():  # else its first send was proven while it was sent again
             turn.move_order(order, "sent")
@@ -38,7 +38,7 @@ def sending(turn: Turn, event: Sending) -> None:
 
 
 def drop(turn: Turn, order: Order, reason: str) -> None:
-    """Give up an entry that is not on its way."""
+    """Give up an entry or target that is not on its way."""
     turn.move_order(order, "rejected", reason=reason)
     _after_order(turn, order)
 
@@ -68,7 +68,7 @@ def create_replied(turn: Turn, event: CreateReplied) -> None:
             _after_order(turn, order)
             withdraw(turn, order)
             if not known:
-                resting.found(turn, order, _held(turn, order))
+                resting.found(turn, order)
     elif isinstance(outcome, Rejected | NotSent):
         reason = outcome.reason if isinstance(outcome, NotSent) else f"{outcome.code} {outcome.message}".strip()
         if order.state is OrderState.UNKNOWN and isinstance(outcome, NotSent):
@@ -142,11 +142,15 @@ def amend_replied(turn: Turn, event: AmendReplied) -> None:
         return
     outcome = event.outcome
     ours = isinstance(outcome, Accepted) and outcome.order_id == order.order_id
-    if isinstance(outcome, Accepted) and ours and outcome.remaining:
+    refused = isinstance(outcome, Rejected) and not passing(outcome)
+    if refused or (isinstance(outcome, Accepted) and ours and outcome.remaining):
         turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
     elif ours:
         _resolve(turn, order)
-    else:
+    if isinstance(outcome, Rejected) and refused:
+        text = f"the exchange refuses to amend {order.client_order_id} ({outcome.code}): it is cancelled instead"
+        turn.note("warning", "amend_refused", text, order.ticker)
+    elif not ours:
         text = f"amend of {order.client_order_id} proves nothing: {type(outcome).__name__.lower()}"
         turn.note("warning", "amend_unproven", text, order.ticker)
         if not isinstance(outcome, NotSent | Rejected):
@@ -154,8 +158,8 @@ def amend_replied(turn: Turn, event: AmendReplied) -> None:
             _resolve(turn, order)
     trade = turn.state.trades[order.trade_id]
     if trade.state is TradeState.EXITING:
-        refused = isinstance(outcome, Rejected)
-        retry = turn.at_ms + (REJECTED_RETRY_MS if refused else exiting.RETRY_MS)
+        soon = isinstance(outcome, NotSent) or (isinstance(outcome, Accepted) and outcome.remaining)
+        retry = turn.at_ms + (exiting.RETRY_MS if soon else resting.RESEND_MS)
         turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, retry, taken=ours))
         turn.do(Wake(retry, trade.ticker))
 
@@ -195,6 +199,8 @@ def order_seen(turn: Turn, event: OrderSeen) -> None:
 def described(turn: Turn, order: Order, seen: VenueOrder) -> None:
     """Take over the exchange's description of one of our orders, unless it is older than what we know."""
     if seen.status == "resting" and not order.live():
+        if order.purpose == "target" and order.state is OrderState.REJECTED:
+            turn.do(CancelOrder(order.client_order_id, seen.order_id, order.ticker))
         return
     if order.purpose == "exit" and order.state in (OrderState.INTENT, OrderState.REJECTED):
         return  # an exit's id that lived before its record was lost: this is of that life, and its fills are booked
@@ -215,7 +221,7 @@ def described(turn: Turn, order: Order, seen: VenueOrder) -> None:
         _after_order(turn, order)
         _unlike_plan(turn, order, seen)
         if not known:
-            resting.found(turn, order, _held(turn, order))
+            resting.found(turn, order)
 
 
 def _unlike_plan(turn: Turn, order: Order, seen: VenueOrder) -> None:
@@ -224,10 +230,6 @@ def _unlike_plan(turn: Turn, order: Order, seen: VenueOrder) -> None:
     misplaced = order.purpose == "target" and order.live() and seen.price != order.price
     if misplaced and trade is not None and trade.state is TradeState.OPEN:
         turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
-
-
-def _held(turn: Turn, order: Order) -> int:
-    return exiting.held(turn, turn.state.trades[order.trade_id]) if order.trade_id in turn.state.trades else 0
 
 
 def order_resolved(turn: Turn, event: OrderResolved) -> None:
@@ -239,12 +241,17 @@ def order_resolved(turn: Turn, event: OrderResolved) -> None:
         if order.state is OrderState.UNKNOWN:
             turn.note("info", "order_resolved", text, order.ticker)
         described(turn, order, event.order)
-    elif event.absent and order.purpose == "target" and turn.at_ms < order.sent_ms + ARRIVE_MS:
+    elif event.absent and order.purpose == "target" and turn.at_ms < _sent_last(turn, order) + ARRIVE_MS:
         return  # it was sent once more meanwhile
     elif event.absent and order.state is OrderState.UNKNOWN and order.reason != "already_exists":
         turn.note("info", "order_absent", f"{order.client_order_id} was never applied", order.ticker)
         turn.move_order(order, "absent")
         _after_order(turn, order)
+
+
+def _sent_last(turn: Turn, order: Order) -> int:
+    """When its bytes may have left last; that an earlier life sent them need not be recorded."""
+    return max(order.sent_ms, turn.state.booted_ms if order.created_ms < turn.state.booted_ms else 0)
 
 
 def _remembered(turn: Turn, event: OrderResolved) -> Order | None:
@@ -253,7 +260,7 @@ def _remembered(turn: Turn, event: OrderResolved) -> Order | None:
     trade = next((t for t in live if exiting.next_exit_id(t) == event.client_order_id), None)
     if trade is not None and event.order is not None:
         return exiting.remember(turn, trade, event.order)
-    if trade is not None and event.absent and exiting.held(turn, trade) <= 0:  # else it was bought back meanwhile
+    if trade is not None and event.absent and turn.state.held(trade) <= 0:  # else it was bought back meanwhile
         exiting.closed_elsewhere(turn, trade)
     return None
 
@@ -268,6 +275,7 @@ def book_fill(turn: Turn, fill: VenueFill) -> None:
     if fill.trade_id in state.fill_ids or fill.at_ms < state.forgotten_ms or state.cash is None:
         return
     order = find_order(turn, fill.order_id, fill.client_order_id)
+    known = order is None or bool(order.order_id)
     turn.record(FillBooked(turn.at_ms, fill, order.client_order_id if order else ""))
     what = f"{'bought' if fill.side == 'bid' else 'sold'} {format_count(fill.count)} YES at {format_price(fill.price)}"
     if order is None:
@@ -280,6 +288,8 @@ def book_fill(turn: Turn, fill: VenueFill) -> None:
         "info", "fill", f"{order.purpose} {order.client_order_id} {what}, fee {format_money(fill.fee)}", fill.ticker
     )
     _after_fill(turn, order)
+    if not known:
+        resting.found(turn, order)
 
 
 def stray(state: TradingState, fill: VenueFill) -> bool:
@@ -350,7 +360,10 @@ def _after_order(turn: Turn, order: Order, exit_wait_ms: int = 0) -> None:
     if trade.entered and trade.open_count() <= 0:
         close(turn, trade)
     elif not order.live():
-        if exit_wait_ms:
+        if order.purpose == "target":
+            if trade.exit_retry_ms > turn.at_ms:  # nothing of it is in the exits' way any more
+                turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, turn.at_ms))
+        elif exit_wait_ms:
             retry = turn.at_ms + exit_wait_ms
             turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, retry, taken=False))
             turn.do(Wake(retry, trade.ticker))
@@ -379,9 +392,10 @@ def protection(trade: Trade) -> str:
 
     until = f", leave at {_clock(plan.time_exit_ms)}" if plan.time_exit_ms else ""
     what = f"{'YES' if long else 'NO'} {format_count(trade.open_count())}"
+    rests = " resting in the book" if plan.rest_target else ""
     trails = f" trailing by {format_price(plan.trail)}" if plan.trail else ""
     even = f", break-even after {format_price(plan.break_even_after)}" if plan.break_even_after else ""
-    return f"{what}: stop {held(plan.stop)}{trails}{even}, target {held(plan.target)}{until}"
+    return f"{what}: stop {held(plan.stop)}{trails}{even}, target {held(plan.target)}{rests}{until}"
 
 
 def _clock(at_ms: int) -> str:

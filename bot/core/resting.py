@@ -12,52 +12,73 @@ from bot.core.orders import Order, OrderState
 from bot.core.positions import closing_side
 from bot.core.trades import Trade, TradeState, exit_limit
 from bot.core.turn import Turn
-from bot.core.units import Money
+from bot.core.units import Count, Money
 
 RESEND_MS = 1_000
 """Between two sends about one order: each may hold a connection until its reply times out, and there are not many."""
 
-ARRIVE_MS = 35_000
+SETTLED_IN_MS = 35_000
 """After a start an exit of the earlier life may still arrive for as long: its signature holds 30 s (kalshi-api.md 2.4).
 It would sell beside a target."""
 
+AGAIN_AT_MOST_MS = 60_000
+"""A target that is refused is placed anew after 2 s, 4 s and so on up to this."""
 
-def resting(turn: Turn, trade: Trade) -> list[Order]:
+
+def live(turn: Turn, trade: Trade) -> list[Order]:
     """The trade's targets that may still sell; all but one are of a life whose records were lost."""
     return [o for o in turn.state.orders_of(trade.id) if o.purpose == "target" and o.live()]
 
 
-def keep(turn: Turn, trade: Trade, held: int) -> None:
+def rests(turn: Turn, trade: Trade) -> bool:
+    """Whether one is known to be in the book: then nobody takes the target on the tick."""
+    return any(o.state in (OrderState.RESTING, OrderState.PARTLY_FILLED) for o in live(turn, trade))
+
+
+def wanted(turn: Turn, order: Order) -> bool:
+    """Whether a target that has not left may leave: its trade is open, its plan as it was, and so much is held."""
+    trade = turn.state.trades[order.trade_id]
+    others = sum(o.outstanding() for o in turn.state.orders_of(trade.id) if o.purpose != "entry" and o is not order)
+    planned = trade.plan.rest_target and trade.plan.target == order.price and not order.recall
+    return trade.state is TradeState.OPEN and planned and order.count <= turn.state.held(trade) - others
+
+
+def keep(turn: Turn, trade: Trade) -> None:
     """Let the target of an open trade rest at its price for what is held; what rests otherwise is cancelled first."""
-    wanted = trade.plan.target if trade.plan.rest_target else None
-    if turn.at_ms < trade.exit_retry_ms:
+    if not (trade.plan.rest_target or trade.targets) or turn.at_ms < trade.exit_retry_ms:
         return
-    orders = turn.state.orders_of(trade.id)
-    for order in resting(turn, trade):
-        if order.price != wanted or order.recall or held < order.outstanding():
+    price, held = trade.plan.target if trade.plan.rest_target else None, turn.state.held(trade)
+    for order in live(turn, trade):
+        if order.price != price or order.recall or held < order.outstanding():
             _cancel(turn, trade, order)
     size = min(trade.open_count(), held)
-    early = not turn.state.reconciled_ms or turn.at_ms < turn.state.booted_ms + ARRIVE_MS
-    if wanted is None or early or size <= 0 or any(o.outstanding() for o in orders):
+    orders = turn.state.orders_of(trade.id)
+    early = not turn.state.reconciled_ms or turn.at_ms < turn.state.booted_ms + SETTLED_IN_MS
+    if price is None or early or size <= 0 or any(o.outstanding() for o in orders) or turn.at_ms < _not_before(orders):
         return
     side = closing_side(1 if trade.side == "bid" else -1)
     client_order_id = f"{trade.id}.t{trade.targets + 1}"
     turn.record(
-        OrderIntended(turn.at_ms, client_order_id, trade.id, trade.ticker, side, wanted, size,  # type: ignore[arg-type]
+        OrderIntended(turn.at_ms, client_order_id, trade.id, trade.ticker, side, price, Count(size),
                       "good_till_canceled", "target", Money(0))
     )  # fmt: skip
     turn.do(
-        PlaceOrder(client_order_id, trade.ticker, side, wanted, size, "good_till_canceled", "target", "maker")  # type: ignore[arg-type]
+        PlaceOrder(client_order_id, trade.ticker, side, price, Count(size), "good_till_canceled", "target", "maker")
     )
 
 
-def leave(turn: Turn, trade: Trade, order: Order, held: int, tick_ns: int = 0) -> None:
+def _not_before(orders: list[Order]) -> int:
+    refused = [o.changed_ms for o in orders if o.purpose == "target" and o.state is OrderState.REJECTED]
+    return max(refused) + min(1_000 << len(refused), AGAIN_AT_MOST_MS) if refused else 0
+
+
+def leave(turn: Turn, trade: Trade, order: Order, tick_ns: int = 0) -> None:
     """Make the target the exit of what it may still sell. Repeating it changes nothing: totals and id stay."""
     now = turn.at_ms
     if order.state is OrderState.INTENT:
         turn.move_order(order, "rejected", reason="its trade is being left")
         return
-    if order.order_id and held < order.outstanding():  # somebody else sold: it must not sell all of it
+    if order.order_id and turn.state.held(trade) < order.outstanding():  # somebody else sold: not all of it may go
         _cancel(turn, trade, order)
         return
     limit = exit_limit(trade, now)
@@ -79,18 +100,18 @@ def leave(turn: Turn, trade: Trade, order: Order, held: int, tick_ns: int = 0) -
     turn.do(Wake(now + RESEND_MS, trade.ticker))
 
 
-def found(turn: Turn, order: Order, held: int) -> None:
+def found(turn: Turn, order: Order) -> None:
     """The exchange id of an order has become known: a target whose trade is being left is amended at once."""
     trade = turn.state.trades.get(order.trade_id)
     if order.purpose != "target" or not order.live() or trade is None or trade.state is not TradeState.EXITING:
         return
-    if turn.state.tradeable(trade.ticker):
-        leave(turn, trade, order, held)
+    if order.order_id and turn.state.tradeable(trade.ticker):
+        leave(turn, trade, order)
 
 
 def drop(turn: Turn, trade: Trade) -> None:
     """Cancel what rests of a trade that has ended."""
-    for order in resting(turn, trade):
+    for order in live(turn, trade):
         if order.order_id:
             turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
 

@@ -5,8 +5,9 @@ import msgspec
 from bot.core import orders, trades
 from bot.core.effects import Effect, Notice
 from bot.core.facts import Fact, OrderMoved, TradeMoved
+from bot.core.folding import fold
 from bot.core.orders import Order, OrderEvent
-from bot.core.state import TradingState, fold
+from bot.core.state import TradingState
 from bot.core.trades import ExitKind, Trade, TradeEvent
 from bot.core.units import Count
 

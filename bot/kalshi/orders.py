@@ -57,7 +57,8 @@ class _Amend(msgspec.Struct):
 
 class _AmendReply(msgspec.Struct):
     order_id: str
-    remaining_count: str
+    remaining_count: str | None = None
+    """Optional (kalshi-api.md 4.9). Without it, all of the order may rest."""
 
 
 class _CreateReply(msgspec.Struct):
@@ -336,7 +337,7 @@ def amend_outcome(order: AmendOrder, status: int, body: bytes) -> Outcome:
     if 200 <= status < 300:
         try:
             reply = _read_amend(body)
-            remaining = wire.to_count(reply.remaining_count)
+            remaining = order.count if reply.remaining_count is None else wire.to_count(reply.remaining_count)
         except ValueError as error:
             return Unknown(f"{status} without a readable order: {error}")
         if reply.order_id != order.order_id:

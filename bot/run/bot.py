@@ -194,7 +194,7 @@ class Bot:
         for client_order_id in [*self.executor.drop_entries(), *deferred]:
             self.door.handle(CreateReplied(now_ms(), client_order_id, NotSent("the program is stopping")))
         for order in list(self.state.orders.values()):
-            if order.purpose == "entry" and order.live() and order.order_id:
+            if order.purpose != "exit" and order.live() and order.order_id:
                 self.executor.submit(CancelOrder(order.client_order_id, order.order_id, order.ticker), self.door.seq)
         self._pump()
         with gevent.Timeout(timeout_s, False):
@@ -395,7 +395,9 @@ class Bot:
             self._ticks_ns.pop(job.client_order_id, None)
             handle(CreateReplied(now_ms(), job.client_order_id, outcome))
         elif isinstance(job, AmendOrder):
-            handle(AmendReplied(now_ms(), job.client_order_id, self.orders.amend(job)))
+            amended = self.orders.amend(job)
+            self._ticks_ns.pop(job.client_order_id, None)
+            handle(AmendReplied(now_ms(), job.client_order_id, amended))
         elif isinstance(job, CancelOrder):
             handle(CancelReplied(now_ms(), job.client_order_id, self.orders.cancel(job)))
         else:

@@ -228,6 +228,7 @@ def positions(bot: Bot, quotes: Mapping[str, Quote]) -> Dict:
             "mark_ms": confirmed[position.ticker] // 1_000_000 if position.ticker in confirmed else None,
             "stop": _held_price(plan.stop if plan else None, long),
             "target": _held_price(plan.target if plan else None, long),
+            "rest_target": bool(plan and plan.rest_target),
             "trail": format_price(plan.trail) if plan and plan.trail else None,
             "break_even_after": format_price(plan.break_even_after) if plan and plan.break_even_after else None,
             "time_exit_ms": plan.time_exit_ms if plan else None,

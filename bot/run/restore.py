@@ -2,7 +2,8 @@
 
 from bot.core.config import Config
 from bot.core.facts import Fact, TradingMode, decode
-from bot.core.state import TradingState, fold, hash_of, load, new_state
+from bot.core.folding import fold
+from bot.core.state import TradingState, hash_of, load, new_state
 from bot.store.journal import Journal, JournalError
 
 

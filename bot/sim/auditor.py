@@ -10,7 +10,7 @@ from bot.core.effects import AmendOrder, Notice, PlaceOrder
 from bot.core.events import AccountRead, Event, MarketChange, Propose, Sweep
 from bot.core.state import TradingState, state_hash
 from bot.core.turn import Turn
-from bot.core.venue import NotSent, Outcome, Quote, Rejected
+from bot.core.venue import NotSent, Outcome, Quote, Rejected, VenuePosition
 from bot.paper.model import Fill
 from bot.sim.clock import Clock
 from bot.sim.disk import File
@@ -211,8 +211,7 @@ class Auditor:
         for ticker, count in rest.items():
             held = self.exchange.account.held(ticker)
             capped = count * held > 0 and abs(count) <= abs(held)
-            excused = self.ledger.external[ticker] > 0 or self._lied(ticker)
-            require(capped or excused, f"targets in {ticker} may sell {count}, and {held} are held")
+            require(capped or self.ledger.excused(ticker), f"targets in {ticker} may sell {count}, and {held} are held")
 
     def noticed(self, boot: str, notice: Notice) -> None:
         self.counts[f"notice {notice.code}"] += 1
@@ -374,15 +373,23 @@ class Auditor:
         if sent is not None and sent.job.purpose == "target":
             self.counts["target fills"] += 1
             smaller = before * signed < 0 and before * fill.position >= 0
-            excused = self.ledger.external[fill.ticker] > 0 or self._lied(fill.ticker)
-            require(smaller or excused, f"target {fill.client_order_id} moved {before} to {fill.position}")
+            require(
+                smaller or self.ledger.excused(fill.ticker),
+                f"target {fill.client_order_id} moved {before} to {fill.position}",
+            )
         if sent is not None and sent.job.purpose == "exit":
             smaller = abs(fill.position) < abs(before) and before * fill.position >= 0
             require(smaller, f"exit {fill.client_order_id} moved the position from {before} to {fill.position}")
 
-    def _lied(self, ticker: str) -> bool:
-        """The exchange said of an order there that it did not fill, and it did."""
-        return any(self.exchange.by_client_id[x].ticker == ticker for x in self.exchange.lied_about)
+    def told(self, boot: str, position: VenuePosition) -> None:
+        """The program is about to hear this on the channel of positions."""
+        if boot == self.boot:
+            self.ledger.told(position.ticker, position.count)
+
+    def beat(self, boot: str) -> None:
+        """The program is about to sweep at its rate."""
+        if boot == self.boot:
+            self.ledger.beat()
 
     # stops and books
 

@@ -79,7 +79,8 @@ class Exchange(model.Listener):
         self.transfers: Lagged[Transfer] = Lagged()
         self.by_client_id: dict[str, model.Order] = {}
         """By its own id too: an order that is known by its fill alone has no other name."""
-        self.lied_about: set[str] = set()
+        self.lied_about: dict[str, int] = {}
+        """Client id of an order of which it denied a fill -> when."""
         """Client ids of orders of which the exchange told an untruth."""
         self._tops: dict[str, tuple[int | None, int, int | None, int]] = {}
         self._touched: dict[str, None] = {}
@@ -142,7 +143,7 @@ class Exchange(model.Listener):
         if resting is None or resting.status != "resting":
             return self.cancel(order, signed_ms)
         filled, now = resting.filled, self.clock.now_ms
-        self.lied_about.add(resting.client_order_id)
+        self.lied_about[resting.client_order_id] = now
         self.engine.crowd_take(order.ticker, "ask" if resting.side == "bid" else "bid", resting.price, 20_000, now)
         if resting.status == "resting":
             self.cancel(order, signed_ms)
@@ -233,6 +234,7 @@ class Exchange(model.Listener):
         p = position
         row = VenuePosition(p.ticker, Count(p.count), Money(p.cost), Money(p.realized), Money(p.fees))
         self.positions.put(self.clock.now_ms, p.ticker, None if p.settled else row)
+        self._tell("position", row)
 
     def settlement(self, user_id: str, settlement: model.Settlement) -> None:
         s = settlement

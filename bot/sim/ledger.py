@@ -11,6 +11,12 @@ from bot.sim.model import Books, require
 LAG_MS = 8_500
 """Listings lie behind by no more than this (bot.sim.network, long_lag)."""
 
+CHANNEL_MS = 8_000
+"""So long sweeps may see the private channel say something else than the books, before it has a name."""
+
+EXCUSED_MS = 60_000
+"""So long after somebody else's trade a target may be too large: it is cancelled as soon as that is known."""
+
 NAMED_MS = 25_000
 """What differs has a name after this: it takes two readings of the account that agree on it."""
 
@@ -23,8 +29,14 @@ class Ledger:
         self.exchange = exchange
         self.books = books
         self.external: Counter[str] = Counter()
-        """Contracts that somebody else traded on our account, by ticker."""
+        """Trades of somebody else on our account, by ticker."""
+        self._disturbed_ms: dict[str, int] = {}
         self._held_since: dict[str, int] = {}
+        self._told: dict[str, tuple[int, int]] = {}
+        """Ticker -> the position that the program was told last, and when."""
+        self._beat_ms = 0
+        self._differs_ms: dict[str, int] = {}
+        """Ticker -> how long books and channel differed while the program swept."""
         self._compared = 0
         self._unnamed_since = 0
         self._mode_since = (0, "")
@@ -33,14 +45,43 @@ class Ledger:
         """The books begin anew with a restart: every fill is compared again."""
         self._compared = 0
         self._unnamed_since = 0
+        self._told, self._differs_ms, self._beat_ms = {}, {}, self.clock.now_ms
+
+    def told(self, ticker: str, count: int) -> None:
+        self._told[ticker] = count, self.clock.now_ms
+
+    def beat(self) -> None:
+        """Before each sweep at its rate: what the channel said, and no reading has replaced, agrees or has a name soon.
+
+        A program that is frozen misses beats, and none of its time counts.
+        """
+        now, books = self.clock.now_ms, self.books
+        passed, self._beat_ms = min(now - self._beat_ms, 2_500), now
+        for ticker, (count, at_ms) in self._told.items():
+            replaced = at_ms <= books.read_ms or books.status.get(ticker) in ("determined", "finalized")
+            differs = count != books.positions.get(ticker, 0) and f"channel:{ticker}" not in books.findings
+            unnamed = self._differs_ms.get(ticker, 0) + passed if differs and not replaced else 0
+            self._differs_ms[ticker] = unnamed
+            require(
+                unnamed <= CHANNEL_MS, f"{ticker}: the channel says {count}, our books do not, and nothing is named"
+            )
 
     def filled(self, fill: Fill, ours: bool) -> None:
         if not ours:
             self.external[fill.ticker] += 1
+            self._disturbed_ms[fill.ticker] = self.clock.now_ms
         if fill.position:
             self._held_since[fill.ticker] = self.clock.now_ms
         else:
             self._held_since.pop(fill.ticker, None)
+
+    def excused(self, ticker: str) -> bool:
+        """Somebody else traded there lately, or the exchange told a lie: a target may not be cut to size yet."""
+        lies = (
+            ms for name, ms in self.exchange.lied_about.items() if self.exchange.by_client_id[name].ticker == ticker
+        )
+        last = max(lies, default=0)
+        return self.clock.now_ms - max(last, self._disturbed_ms.get(ticker, -EXCUSED_MS - 1)) <= EXCUSED_MS
 
     # while running
 
@@ -175,4 +216,4 @@ class Ledger:
             tied = trade is not None and trade.live
             require(named or tied, f"{order.client_order_id} rests, unnamed, without a live trade")
         for name in self.books.findings:
-            require(not name.startswith("position:"), f"at rest there is still a finding {name}")
+            require(not name.startswith(("position:", "channel:")), f"at rest there is still a finding {name}")

@@ -33,6 +33,7 @@ from bot.kalshi.rest import ReadFailed
 from bot.run.account import look_up, read_account
 from bot.run.door import Door
 from bot.run.executor import Executor, Job, WriteBudget
+from bot.run.private_channels import PrivateChannels
 from bot.run.restore import restore
 from bot.sim.auditor import Auditor
 from bot.sim.clock import Clock, Host, end_task
@@ -77,6 +78,7 @@ class Program:
         self.executor = Executor(WriteBudget(100.0, 200.0))
         self.disk = SimDisk(file)
         self.journal = Journal(self.disk)
+        self.channels = PrivateChannels()
         self.quotes: dict[str, tuple[Quote | None, int]] = {}
         self._on_death = on_death
         self._propose = strategy
@@ -130,7 +132,7 @@ class Program:
         for client_order_id in [*self.executor.drop_entries(), *deferred]:
             self.handle(CreateReplied(now, client_order_id, NotSent("the program is stopping")))
         for order in list(self.state.orders.values()):
-            if order.purpose == "entry" and order.live() and order.order_id:
+            if order.purpose != "exit" and order.live() and order.order_id:
                 self.executor.submit(CancelOrder(order.client_order_id, order.order_id, order.ticker), self.door.seq)
         self._pump()
         self._end_when_quiet(now + 3_000)
@@ -160,7 +162,11 @@ class Program:
 
     def _on_frame(self, kind: str, news: Any) -> None:
         now = self.clock.now_ms
-        if kind == "tick":
+        if kind in ("fill", "order", "position"):
+            self.channels.saw(news, now)
+        if kind == "position":
+            self.auditor.told(self.boot, news)
+        elif kind == "tick":
             self._price(news)
         elif kind == "fill":
             self.handle(FillSeen(now, news))
@@ -199,7 +205,8 @@ class Program:
         for quote in quotes.values():
             if quote is not None:
                 self.auditor.priced(self.boot, quote)
-        self.handle(Sweep(now, quotes))
+        self.auditor.beat(self.boot)
+        self.handle(Sweep(now, quotes, self.channels.told()))
         late = now - 2_000
         if any(o.outstanding() and not o.live() and o.changed_ms < late for o in self.state.orders.values()):
             self._wake_reconciler()
@@ -219,6 +226,7 @@ class Program:
         except ReadFailed:
             pass
         else:
+            self.channels.read(event)
             self.handle(event)
         self._reconciling = False
         if self._reconcile_again:

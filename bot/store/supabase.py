@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 State = Literal["starting", "ok", "retrying", "schema", "key"]
 
-MIGRATION = "20261121100000"
+MIGRATION = "20261121180000"
 """The newest file in supabase/migrations that this program needs."""
 LARGEST_BATCH = 100
 IDLE_S = 0.5

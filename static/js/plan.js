@@ -16,6 +16,7 @@ export function changePlan(row) {
   byId("plan-title").textContent = `Exit plan of ${contracts(row.count)} ${row.side}`;
   byId("plan-text").textContent = `${row.title}. In cents of ${row.side}, which is worth ${cents(row.mark)} ¢ now. An empty field takes that exit away.`;
   for (const [name, text] of Object.entries(before)) byId(`plan-${name}`).value = text;
+  byId("plan-rest_target").checked = row.rest_target;
   dialog.onkeydown = (event) => {
     if (event.key === "Escape") dialog.close();
   };
@@ -23,6 +24,8 @@ export function changePlan(row) {
     if (event.submitter !== go) return;
     event.preventDefault();
     const body = changes(before);
+    const rests = byId("plan-rest_target").checked;
+    if (rests !== row.rest_target) body.rest_target = rests;
     if (Object.keys(body).length === 0) return dialog.close();
     if (body.stop === null) {
       dialog.close();

@@ -33,6 +33,16 @@ def test_only_what_was_changed_is_sent(server, open_page, eventually):
     eventually(lambda: not page.is_visible("#plan"))
 
 
+def test_a_target_is_let_rest_in_the_book_by_a_tick(server, open_page, eventually):
+    page = open_page(server.url)
+    page.click(EDIT)
+    assert not page.is_checked("#plan-rest_target")
+    page.check("#plan-rest_target")
+    page.click("#plan-go")
+    eventually(lambda: sent(server))
+    assert sent(server) == [["plan", {"ticker": ticker(0), "rest_target": True}]]
+
+
 def test_nothing_is_sent_without_a_change_or_with_a_wrong_one(server, open_page):
     page = open_page(server.url)
     page.click(EDIT)

@@ -7,7 +7,8 @@ from bot.core import breakers
 from bot.core import events as e
 from bot.core.effects import Notice
 from bot.core.facts import Marked, OrderMoved
-from bot.core.state import dump, fold, load
+from bot.core.folding import fold
+from bot.core.state import dump, load
 from bot.core.trades import ExitPlan
 from bot.core.units import Money, Price
 from bot.core.venue import NotSent, Rejected, Unknown

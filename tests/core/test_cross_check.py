@@ -96,3 +96,24 @@ def test_somebody_elses_order_is_not_ours_to_compare() -> None:
     scene.held()
     foreign = VenueOrder("v", "", TICKER, "ask", Price(9_000), Count(9_000), Count(0), Count(9_000), "resting", 0, 0)
     assert alarms(sweeps(scene, 10, e.Told(Count(2_000), (foreign,)))) == []
+
+
+@pytest.mark.parametrize("end", ["nothing is told of it any more", "it is paid"])
+def test_a_difference_ends_when_a_reading_took_its_market_out_of_what_is_told_or_it_is_paid(end: str) -> None:
+    scene = Scene()
+    scene.held()
+    sweeps(scene, 10, e.Told(Count(500)))
+    assert f"channel:{TICKER}" in scene.state.findings
+    if end == "it is paid":
+        scene.do(e.MarketChange(scene.now, TICKER, "determined", "yes"))
+    told = {TICKER: e.Told(Count(500))} if end == "it is paid" else {}
+    scene.at(30).do(e.Sweep(scene.now, {}, told))
+    assert scene.state.findings == {} and scene.state.suspects == {}
+
+
+def test_a_look_at_one_market_is_no_check_of_the_channels() -> None:
+    scene = Scene()
+    scene.held()
+    sweeps(scene, 10, e.Told(Count(500)))
+    scene.at(30).do(e.Sweep(scene.now, {TICKER: quote(8_800, 8_900, scene.now)}))
+    assert f"channel:{TICKER}" in scene.state.findings

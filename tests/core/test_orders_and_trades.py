@@ -11,8 +11,9 @@ from bot.core import orders, trades
 from bot.core.config import RISK, Config, defaults
 from bot.core.effects import Notice, PlaceOrder, ResolveOrder
 from bot.core.facts import decode, encode
+from bot.core.folding import fold
 from bot.core.orders import OrderState
-from bot.core.state import dump, fold, load, new_state, state_hash
+from bot.core.state import dump, load, new_state, state_hash
 from bot.core.trades import TradeState
 from bot.core.units import Count
 from bot.core.venue import Accepted, AlreadyExists, NotFound, Rejected, Unknown

@@ -7,13 +7,13 @@ from scene import PLAN, T0, TICKER, Scene, market, quote
 from bot.core import events as e
 from bot.core.effects import AmendOrder, CancelOrder, PlaceOrder, ResolveOrder
 from bot.core.orders import Order, OrderState
-from bot.core.resting import ARRIVE_MS
+from bot.core.resting import SETTLED_IN_MS
 from bot.core.trades import TradeState
 from bot.core.units import Count, Money, Price
 from bot.core.venue import Accepted, AlreadyExists, NotFound, NotSent, Rejected, Unknown, VenueOrder, VenuePosition
 
 RESTS = msgspec.structs.replace(PLAN, rest_target=True)
-LATER = ARRIVE_MS / 1000
+LATER = SETTLED_IN_MS / 1000
 
 
 def placed(scene: Scene) -> PlaceOrder:
@@ -119,7 +119,6 @@ def test_what_rests_after_the_amend_is_cancelled_and_goes_out_as_an_exit_once_th
     assert cancels(scene) == [order.client_order_id] and scene.sent() == []
     scene.fill(order, 7_900, 500)
     scene.at(LATER + 5.1).do(e.CancelReplied(scene.now, order.client_order_id, removed(order, 1_500)))
-    scene.at(LATER + 5.3).tick(7_800, 8_000)
     [rest] = scene.sent()
     assert (rest.count, rest.reduce_only) == (1_500, True)
 

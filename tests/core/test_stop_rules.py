@@ -6,8 +6,9 @@ from scene import PLAN, T0, TICKER, Scene, market
 
 from bot.core import events as e
 from bot.core.facts import PlanChanged
+from bot.core.folding import fold
 from bot.core.grid import Band, PriceGrid
-from bot.core.state import dump, fold, load, new_state, state_hash
+from bot.core.state import dump, load, new_state, state_hash
 from bot.core.trades import ExitPlan, Trade, break_even
 from bot.core.units import ONE, Count, Money, Price
 

@@ -10,7 +10,8 @@ from scene import TICKER, Scene
 from bot.core import events as e
 from bot.core import facts
 from bot.core.facts import decode
-from bot.core.state import TradingState, dump, fold, load
+from bot.core.folding import fold
+from bot.core.state import TradingState, dump, load
 from bot.core.units import Money
 from bot.core.venue import Accepted, Count
 

@@ -160,12 +160,12 @@ ORDERS = (
     ),
     Defect(
         "fills that are reported but not booked are sold again", "P3", "bot/core/exiting.py",
-        "min(trade.open_count(), held(turn, trade)) - spoken_for", "min(trade.open_count(), held(turn, trade))",
+        "turn.state.held(trade)) - spoken_for", "turn.state.held(trade))",
         "tests/core/test_exit_rules.py::test_fills_reported_and_not_booked_are_not_sold_again",
     ),
     Defect(
         "an exit sells what the trade bought, though less is held", "P3", "bot/core/exiting.py",
-        "min(trade.open_count(), held(turn, trade)) - spoken_for", "trade.open_count() - spoken_for",
+        "min(trade.open_count(), turn.state.held(trade)) - spoken_for", "trade.open_count() - spoken_for",
         "tests/core/test_exit_policy.py::test_no_more_is_sold_than_the_account_holds_in_that_market",
     ),
     Defect(

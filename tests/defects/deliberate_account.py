@@ -46,7 +46,7 @@ ACCOUNT = (
         "tests/core/test_claiming.py::test_an_accepted_deposit_lets_entries_go_on_and_is_no_profit",
     ),
     Defect(
-        "an accepted deposit is a profit", "P7 C38", "bot/core/state.py",
+        "an accepted deposit is a profit", "P7 C38", "bot/core/folding.py",
         "    state.baseline = Money(state.baseline + fact.amount)\n", "",
         "tests/core/test_claiming.py::test_an_accepted_withdrawal_is_no_loss",
     ),

@@ -5,7 +5,7 @@ from tests.defects.deliberate import Defect
 # fmt: off
 BOOKS = (
     Defect(
-        "partial fills are ignored", "P7", "bot/core/state.py",
+        "partial fills are ignored", "P7", "bot/core/folding.py",
         "order.booked = Count(order.booked + fill.count)", "order.booked = order.count",
         "tests/core/test_money_rules.py::test_what_is_held_and_what_may_still_be_bought_add_up_in_one_market",
     ),
@@ -17,11 +17,11 @@ BOOKS = (
     Defect(
         "a fill whose order is not known is dropped", "P7 C22", "bot/core/replies.py",
         "    order = find_order(turn, fill.order_id, fill.client_order_id)\n"
-        "    turn.record(FillBooked",
+        "    known =",
         "    order = find_order(turn, fill.order_id, fill.client_order_id)\n"
         "    if order is None:\n"
         "        return\n"
-        "    turn.record(FillBooked",
+        "    known =",
         "tests/core/test_orders_and_trades.py::"
         "test_a_fill_whose_order_id_is_not_known_yet_counts_at_once_and_joins_its_trade_later",
     ),
@@ -59,7 +59,7 @@ BOOKS = (
         "tests/core/test_accounting.py::test_a_settlement_is_booked_once_however_often_it_is_read",
     ),
     Defect(
-        "a settlement is booked to a sibling market", "P7 C27", "bot/core/state.py",
+        "a settlement is booked to a sibling market", "P7 C27", "bot/core/folding.py",
         "    before = state.position(paid.ticker)\n"
         "    after = positions.settle(before, paid.revenue)",
         "    sibling = next((t for t in state.positions if t[:-4] == paid.ticker[:-4]), paid.ticker)\n"
@@ -150,7 +150,7 @@ BOOKS = (
     ),
     Defect(
         "the look-up of a lost exit closes what was bought back meanwhile", "P5", "bot/core/replies.py",
-        "event.absent and exiting.held(turn, trade) <= 0:", "event.absent:",
+        "event.absent and turn.state.held(trade) <= 0:", "event.absent:",
         "tests/core/test_exits.py::"
         "test_what_was_sold_and_bought_back_by_somebody_else_while_it_was_looked_up_stays_protected",
     ),
@@ -165,7 +165,7 @@ BOOKS = (
         "tests/core/test_entries.py::test_a_defect_of_ours_stops_entries_and_leaves_stops_working",
     ),
     Defect(
-        "the day's loss is not kept", "C25", "bot/core/state.py",
+        "the day's loss is not kept", "C25", "bot/core/folding.py",
         "state.day_realized = Money(state.day_realized + amount)", "state.day_realized = Money(0)",
         "tests/core/test_entries.py::test_a_days_loss_at_its_limit_stops_entries_and_the_next_day_they_go_on",
     ),
@@ -270,7 +270,7 @@ BOOKS = (
         "tests/core/test_orders_and_trades.py::test_an_entry_that_bought_nothing_ends_without_a_position",
     ),
     Defect(
-        "ended orders and trades are kept for ever", "C37", "bot/core/state.py",
+        "ended orders and trades are kept for ever", "C37", "bot/core/folding.py",
         "            _forget(state, fact.before_ms)", "            pass",
         "tests/core/test_accounting.py::test_ended_trades_leave_the_state_after_their_time",
     ),

@@ -34,23 +34,23 @@ PLANS = (
         f"{_RULES}::test_a_stop_that_was_moved_survives_a_restart_and_protects",
     ),
     Defect(
-        "the time of a pause widens the bound", "P3", "bot/core/state.py",
+        "the time of a pause widens the bound", "P3", "bot/core/folding.py",
         "            _hold_exits(state, fact.at_ms, fact.ticker)\n", "",
         f"{_POLICY}::test_the_time_of_a_pause_does_not_count_for_the_bound",
     ),
     Defect(
-        "the time a program was down widens the bound", "P3", "bot/core/state.py",
+        "the time a program was down widens the bound", "P3", "bot/core/folding.py",
         "            _hold_exits(state, fact.at_ms, *state.live_trade)\n", "",
         f"{_POLICY}::test_an_exit_between_two_attempts_begins_anew_after_a_restart",
     ),
     Defect(
-        "refused exits widen the bound", "P3", "bot/core/state.py",
+        "refused exits widen the bound", "P3", "bot/core/folding.py",
         "            if not fact.taken:\n", "            if False:\n",
         f"{_POLICY}::test_attempts_the_exchange_did_not_take_do_not_widen_the_bound",
     ),
     Defect(
         "the time of an exit without an answer widens the bound", "P3", "bot/core/exiting.py",
-        "now + RESEND_MS, taken=False))", "now + RESEND_MS))",
+        "now + resting.RESEND_MS, taken=False))", "now + resting.RESEND_MS))",
         f"{_POLICY}::test_the_time_of_an_exit_without_an_answer_does_not_widen_the_bound",
     ),
     Defect(

@@ -3,12 +3,13 @@
 from tests.defects.deliberate import Defect
 
 _RESTING = "tests/core/test_resting.py"
+_EDGES = "tests/core/test_resting_edges.py"
 
 # fmt: off
 RESTING = (
     Defect(
         "an exit sells what a resting target may still sell too", "P3", "bot/core/exiting.py",
-        "if o.purpose != \"entry\" and o not in working)", "if o.purpose == \"exit\" and o not in working)",
+        "if o.purpose != \"entry\" and (beside", "if o.purpose == \"exit\" and (beside",
         f"{_RESTING}::test_a_late_fill_of_the_entry_leaves_beside_the_target_and_never_more_than_is_held",
     ),
     Defect(
@@ -18,7 +19,7 @@ RESTING = (
     ),
     Defect(
         "a stop waits while a target rests", "P4", "bot/core/exiting.py",
-        "        resting.leave(turn, trade, target, held(turn, trade), tick_ns)\n", "        pass\n",
+        "        resting.leave(turn, trade, target, tick_ns)\n", "        pass\n",
         f"{_RESTING}::test_a_stop_amends_the_target_to_the_exits_limit_with_its_total_and_sends_nothing_beside_it",
     ),
     Defect(
@@ -39,12 +40,12 @@ RESTING = (
     ),
     Defect(
         "a stop sells more than others left, by the target", "P3", "bot/core/resting.py",
-        "    if order.order_id and held < order.outstanding():", "    if order.order_id and held < 0:",
+        "turn.state.held(trade) < order.outstanding():", "turn.state.held(trade) < 0:",
         f"{_RESTING}::test_a_stop_after_somebody_else_sold_cancels_the_target_instead_of_amending_it",
     ),
     Defect(
         "a target is placed while an exit of the earlier life may arrive", "P3", "bot/core/resting.py",
-        " or turn.at_ms < turn.state.booted_ms + ARRIVE_MS\n", "\n",
+        " or turn.at_ms < turn.state.booted_ms + SETTLED_IN_MS\n", "\n",
         f"{_RESTING}::test_none_is_placed_when_the_plan_does_not_ask_for_it_while_the_entry_works_or_soon_after_a_start",
     ),
     Defect(
@@ -55,14 +56,50 @@ RESTING = (
     ),
     Defect(
         "a target is absent though its id was sent again since", "P2", "bot/core/replies.py",
-        'event.absent and order.purpose == "target" and turn.at_ms < order.sent_ms + ARRIVE_MS',
-        'event.absent and order.purpose == "target" and turn.at_ms < order.created_ms',
+        "turn.at_ms < _sent_last(turn, order) + ARRIVE_MS", "turn.at_ms < order.created_ms",
         f"{_RESTING}::test_absence_of_a_target_is_no_proof_while_another_send_of_its_id_may_be_under_way",
     ),
     Defect(
         "a target found after the disk was lost is forgotten by the stop", "P3", "bot/core/adopting.py",
-        '"target" if recall and seen.status == "resting" else "exit"', '"exit"',
+        '"target" if strategy == ADOPTED and seen.status == "resting" else "exit"', '"exit"',
         f"{_RESTING}::test_a_target_found_after_the_disk_was_lost_is_cancelled_and_counts_until_that_is_proven",
+    ),
+    Defect(
+        "an exit beside a target is sold again after a 409", "P3", "bot/core/exiting.py",
+        "and (beside or o not in working)", "and o not in working",
+        f"{_EDGES}::test_an_exit_beside_a_target_that_may_have_been_applied_is_not_sold_a_second_time",
+    ),
+    Defect(
+        "an amend that is refused for good is repeated for ever", "P4", "bot/core/replies.py",
+        "    refused = isinstance(outcome, Rejected) and not passing(outcome)\n", "    refused = False\n",
+        f"{_EDGES}::test_an_amend_that_is_refused_for_good_is_a_cancel_and_then_an_exit",
+    ),
+    Defect(
+        "a target that nobody wants any more leaves all the same", "P3", "bot/core/replies.py",
+        " and not resting.wanted(turn, order):", " and False:",
+        f"{_EDGES}::test_a_target_that_waits_for_the_disk_is_not_sent_when_it_is_not_wanted_any_more",
+    ),
+    Defect(
+        "a target that is too large rests on while no price is known", "P3", "bot/core/exiting.py",
+        "            _carry_stop(turn, trade, price)\n        resting.keep(turn, trade)\n",
+        "            _carry_stop(turn, trade, price)\n            resting.keep(turn, trade)\n",
+        f"{_EDGES}::test_a_target_is_cancelled_although_no_price_is_known_when_others_sold_all",
+    ),
+    Defect(
+        "a target is absent although the life before may just have sent it", "P2", "bot/core/replies.py",
+        "turn.at_ms < _sent_last(turn, order) + ARRIVE_MS", "turn.at_ms < order.sent_ms + ARRIVE_MS",
+        f"{_EDGES}::test_absence_right_after_a_restart_is_no_proof_and_what_arrives_later_is_cancelled",
+    ),
+    Defect(
+        "a target that was called absent rests on", "P3", "bot/core/replies.py",
+        'if order.purpose == "target" and order.state is OrderState.REJECTED:\n', "if False:\n",
+        f"{_EDGES}::test_a_resting_target_found_by_a_reading_after_it_was_called_absent_is_cancelled",
+    ),
+    Defect(
+        "a target of unknown fate is not taken on the tick", "P4", "bot/core/resting.py",
+        "any(o.state in (OrderState.RESTING, OrderState.PARTLY_FILLED) for o in live(turn, trade))",
+        "bool(live(turn, trade))",
+        f"{_EDGES}::test_a_target_of_unknown_fate_is_taken_on_the_tick_under_its_own_id",
     ),
     Defect(
         "a target leaves before its record is durable", "P1", "bot/run/executor.py",

@@ -44,7 +44,7 @@ RISK = (
         BREAKERS + "test_a_drawdown_from_the_peak_ends_entries_until_the_operator_starts_them_also_after_a_restart",
     ),
     Defect(
-        "folding asks for a setting that an older journal lacks", "P5", "bot/core/state.py",
+        "folding asks for a setting that an older journal lacks", "P5", "bot/core/folding.py",
         "fact.at_ms - ERRORS_KEPT_MS", 'fact.at_ms - state.config.risk["error_window"] * 1000',
         BREAKERS + "test_a_journal_older_than_the_breakers_settings_is_replayed",
     ),
@@ -64,7 +64,7 @@ RISK = (
         BREAKERS + "test_a_loss_that_is_not_realised_yet_ends_entries_until_midnight_and_they_go_on_by_themselves",
     ),
     Defect(
-        "a pause is forgotten in a restart", "R", "bot/core/state.py",
+        "a pause is forgotten in a restart", "R", "bot/core/folding.py",
         "= fact.actor, fact.at_ms, fact.until_ms", "= fact.actor, fact.at_ms, 0",
         BREAKERS + "test_losing_trades_in_a_row_pause_entries_for_as_long_as_is_set_and_the_count_begins_anew",
     ),
@@ -74,12 +74,12 @@ RISK = (
         BREAKERS + "test_the_operators_word_does_not_end_by_itself_and_no_breaker_changes_it",
     ),
     Defect(
-        "a winner does not end a losing streak", "R", "bot/core/state.py",
+        "a winner does not end a losing streak", "R", "bot/core/folding.py",
         "state.loss_streak + 1 if trade.pnl() < 0 else 0", "state.loss_streak + (trade.pnl() < 0)",
         BREAKERS + "test_a_winner_ends_the_row_and_a_trade_ended_by_others_is_no_part_of_it",
     ),
     Defect(
-        "refusals of the exchange are not counted", "R", "bot/core/state.py",
+        "refusals of the exchange are not counted", "R", "bot/core/folding.py",
         "        state.rejects += 1", "        pass",
         BREAKERS + "test_refused_entries_in_a_row_pause_entries_and_one_that_is_taken_ends_the_row",
     ),

@@ -305,6 +305,7 @@ def test_cancel_answers_that_prove_nothing(answer):
     ("answer", "outcome"),
     [
         (reply(200, b'{"order_id":"o/1","fill_count":"1.50","remaining_count":"24.00"}'), Accepted("o/1", 0, 2400)),
+        (reply(200, b'{"order_id":"o/1"}'), Accepted("o/1", 0, 2550)),
         (reply(404, error("not_found")), NotFound()),
         (reply(400, error("market_inactive")), Rejected("market_inactive", "market_inactive", 400)),
     ],
@@ -325,7 +326,7 @@ def test_amend_names_the_total_and_reads_what_rests(answer, outcome):
         reply(200, b'{"order_id":"other","remaining_count":"1.00"}'),
         reply(200),
         reply(500),
-        reply(200, b'{"order_id":"o/1"}'),
+        reply(200, b'{"order_id":"o/1","remaining_count":"x"}'),
     ],
 )
 def test_amend_answers_that_prove_nothing(answer):

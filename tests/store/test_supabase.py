@@ -116,13 +116,14 @@ def a_busy_day(count: int) -> list[rows.Row]:
 
 @needs_postgres
 def test_each_kind_of_row_arrives_equal(tmp_path: Path, gateway: Gateway, history: History) -> None:
-    written(history, *a_busy_day(30))
+    of_each_purpose = [an_order(purpose, purpose=purpose) for purpose in ("entry", "exit", "target")]
+    written(history, *a_busy_day(30), *of_each_purpose)
     sender, said = delivery(gateway, history)
     assert sender.check_schema() == []
     deliver_all(sender)
     assert differences(tmp_path, gateway) == []
     assert (sender.status().state, sender.status().refused, said) == ("ok", 0, [])
-    assert postgres.execute(gateway.dsn, "select count(*) from orders")[0][0] == 31
+    assert postgres.execute(gateway.dsn, "select count(*) from orders")[0][0] == 34
     assert gateway.counts()["largest"] <= 100
     assert gateway.counts()["http"] == ["HTTP/1.1"]
 

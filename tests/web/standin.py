@@ -234,6 +234,7 @@ class StandInDesk:
             "mark_ms": now - 300,
             "stop": price(entry - 700),
             "target": price(9700),
+            "rest_target": bool(index),
             "trail": ("0.0500", None)[index],
             "break_even_after": None,
             "time_exit_ms": now + 4_800_000,

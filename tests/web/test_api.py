@@ -297,7 +297,7 @@ def test_every_request_yields_to_the_hub(script):
 
 
 def test_a_change_of_plan_reaches_the_desk_as_it_was_sent(script, desk):
-    body = {"stop": "0.8000", "target": None, "trail": "0.05", "time_exit_ms": 1_900_000_000_000}
+    body = {"stop": "0.8000", "target": None, "trail": "0.05", "time_exit_ms": 1_900_000_000_000, "rest_target": True}
     assert script.post(f"/api/v1/positions/{ticker(0)}/plan", json=body, headers=KEY).json["result"] == "accepted"
     assert desk.commands[-1][:2] == ("plan", {**body, "ticker": ticker(0)})
     script.post(f"/api/v1/positions/{ticker(0)}/plan", json=body, headers=KEY)
@@ -314,6 +314,8 @@ def test_a_change_of_plan_reaches_the_desk_as_it_was_sent(script, desk):
         ({"target": True}, "/target"),
         ({"time_exit_ms": "soon"}, "/time_exit_ms"),
         ({"time_exit_ms": True}, "/time_exit_ms"),
+        ({"rest_target": "yes"}, "/rest_target"),
+        ({"rest_target": None}, "/rest_target"),
         ({"stop": None, "confirm": "no stop"}, "/confirm"),
     ],
 )

@@ -24,8 +24,9 @@ import requests
 from bot.core.config import RISK as RISK_PARAMS
 from bot.core.config import Config, defaults
 from bot.core.facts import decode
+from bot.core.folding import fold
 from bot.core.orders import OrderState
-from bot.core.state import TradingState, fold, load, new_state
+from bot.core.state import TradingState, load, new_state
 from bot.core.trades import TradeState
 from bot.drill.quiet import DEEP, ticker
 from bot.drill.stage import RISK, STRATEGY, Stage, level, recovers

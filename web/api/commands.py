@@ -66,13 +66,14 @@ COMMANDS = (
 
 
 DECIMAL: dict[str, Any] = {"type": ["string", "null"], "maxLength": 20}
+KINDS: dict[type, str] = {str: "string", int: "integer", bool: "boolean"}
 PLAN: dict[str, dict[str, Any]] = {
     "stop": DECIMAL | {"description": "a price of the side held, as a decimal string; null needs confirm"},
     "target": DECIMAL | {"description": "a price of the side held, as a decimal string; null: none"},
     "trail": DECIMAL | {"description": "a distance as a decimal string; null: the stop stays"},
     "break_even_after": DECIMAL | {"description": "a gain as a decimal string; null: never"},
     "time_exit_ms": {"type": ["integer", "null"], "description": "milliseconds since 1970; null: none"},
-    "rest_target": {"type": "boolean", "description": "true: the target rests in the book as an order of its own"},
+    "rest_target": {"type": ["boolean"], "description": "true: the target rests in the book as an order of its own"},
     "confirm": {"const": "NO STOP", "description": "the words NO STOP, to take the stop away"},
 }
 """Fields of POST /positions/{ticker}/plan; each may be left out."""
@@ -124,14 +125,10 @@ def _plan(desk: Desk, attempts: Attempts, ticker: str) -> Response:
 
 
 def _fits(value: Any, schema: dict[str, Any]) -> bool:
-    if isinstance(value, str):
-        return (
-            value == schema["const"]
-            if "const" in schema
-            else "maxLength" in schema and len(value) <= schema["maxLength"]
-        )
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return "const" not in schema and (value is None or (whole and "integer" in schema["type"]))
+    if "const" in schema:
+        return bool(value == schema["const"])
+    kind = "null" if value is None else KINDS.get(type(value), "")
+    return kind in schema["type"] and len(str(value)) <= schema.get("maxLength", 64)
 
 
 def _once(attempts: Attempts, key: str | None, decide: "partial[Response]") -> Response:

@@ -106,6 +106,7 @@ SCHEMAS: dict[str, Schema] = {
             "cost": MONEY,
             "fees": MONEY,
             "break_even": or_null(PRICE),
+            "rest_target": FLAG,
             "trail": or_null(PRICE),
             "break_even_after": or_null(PRICE),
             "strategy": TEXT,
