@@ -103,3 +103,14 @@ def test_the_licence_and_the_disclaimer_are_there():
     assert (ROOT / "LICENSE").read_text().startswith("MIT License")
     readme = (ROOT / "README.md").read_text()
     assert "Trading can lose all the money" in readme and "not affiliated" in readme.replace("\n> ", " ")
+
+
+def test_every_failure_case_names_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "failure-cases.md").read_text()
+    rows = re.findall(r"^\| (\d+) \|.*", page, re.M)
+    assert [int(number) for number in rows] == list(range(1, 39))
+    for line in page.splitlines()[9:]:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", line)
+        assert named, f"no test: {line}"
+        for file, name in named:
+            assert f"def {name}(" in (ROOT / file).read_text(), f"{file}::{name}"

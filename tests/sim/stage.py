@@ -122,11 +122,11 @@ class Stage:
 
     def enter(
         self, limit: int = 52, count: int = 1_000, stop: int = 45, side: str = "bid", ticker: str = GAME,
-        target: int | None = None, tif: str = "immediate_or_cancel",
+        target: int | None = None, tif: str = "immediate_or_cancel", rests: bool = False,
     ) -> Answer:  # fmt: skip
         """Propose an entry; prices in whole cents."""
         aim = None if target is None else Price(target * 100)
-        plan = ExitPlan(Price(stop * 100), aim, None, Price(1_000), 2_000)
+        plan = ExitPlan(Price(stop * 100), aim, None, Price(1_000), 2_000, rest_target=rests)
         market = self.exchange.market(ticker)
         wanted = Proposal("test", market, side, Price(limit * 100), Count(count), tif, plan, "why")  # type: ignore[arg-type]
         answer = self.program.handle(Propose(self.clock.now_ms, wanted, 0, self.program.journal.healthy)).answer

@@ -124,6 +124,38 @@ def test_case_24_a_stop_looks_at_the_side_one_can_sell_at() -> None:
     assert stage.held() == 0
 
 
+def resting(stage: Stage) -> Stage:
+    """1,000 bought at 0.52, the target at 0.60 rests, the program has settled in."""
+    stage.run(36)
+    stage.enter(count=1_000, target=60, rests=True)
+    stage.run(3)
+    stage.price(51, 53).run(3)
+    assert stage.order(".t1").state == "resting"
+    return stage
+
+
+def test_case_31_the_stop_fires_while_its_target_rests() -> None:
+    """Elsewhere the target stayed in the book after the position was gone, and opened the other side."""
+    stage = resting(Stage())
+    stage.price(44, 46).run(1)
+    assert stage.held() == 0 and stage.sends("amend") >= 1
+    stage.price(70, 72).run(5)
+    assert stage.held() == 0 and not [o for o in stage.exchange.account.orders.values() if o.status == "resting"]
+    stage.books_equal()
+
+
+def test_case_31_the_target_fills_while_its_stop_is_under_way() -> None:
+    """Half of the target is taken, unseen yet, when the stop fires: what both sell together is what was held."""
+    stage = resting(Stage(always("frame.fill", "late", 5_000)))
+    stage.price(60, 62, size=500).run(0.01)
+    assert stage.held() == 500 and stage.booked() == 1_000
+    stage.price(44, 46).run(8)
+    assert stage.held() == 0 and stage.sends("amend") >= 1
+    stage.price(70, 72).run(5)
+    assert stage.held() == 0
+    stage.books_equal()
+
+
 def test_case_32_the_send_of_a_firing_stop_times_out() -> None:
     """Elsewhere the stop was marked rejected for good: one try, no more."""
     stage = holding(Stage(always("create.exit", "lost_request", times=3)))
