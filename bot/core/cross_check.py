@@ -8,7 +8,7 @@ from bot.core.positions import closing_side
 from bot.core.replies import find_order
 from bot.core.trades import TradeState
 from bot.core.turn import Turn
-from bot.core.units import format_count
+from bot.core.units import Count, format_count
 
 PAID = ("determined", "finalized")
 
@@ -25,10 +25,12 @@ def cross_check(turn: Turn, event: Sweep) -> None:
     open_ = {x.key for x in state.findings.values() if x.kind == "channel"}
     open_ |= {name.removeprefix("channel:") for name in state.suspects if name.startswith("channel:")}
     for ticker in sorted(event.told.keys() | open_):
-        name, told = f"channel:{ticker}", event.told.get(ticker)
+        if ticker not in event.told and not state.reconciled_ms:
+            continue  # a program that has just begun has been told nothing yet
+        name, told = f"channel:{ticker}", event.told.get(ticker, Told(Count(0)))
         ours = state.position(ticker).count
-        over = told is None or state.status.get(ticker) in PAID  # a reading says what was paid, and may say so late
-        what = "" if told is None or over else _disagreement(turn, ticker, told)
+        paid = state.status.get(ticker) in PAID  # a reading says what, and may say so late
+        what = "" if paid else _disagreement(turn, ticker, told)
         if not what:
             if name in state.suspects:
                 turn.record(Suspected(turn.at_ms, name, 0))
@@ -39,7 +41,7 @@ def cross_check(turn: Turn, event: Sweep) -> None:
             continue
         elif name not in state.suspects:
             turn.record(Suspected(turn.at_ms, name, turn.at_ms))
-        elif told is not None and turn.at_ms - state.suspects[name] >= CHANNELS_LAG_MS:
+        elif turn.at_ms - state.suspects[name] >= CHANNELS_LAG_MS:
             turn.record(Difference(turn.at_ms, "channel", ticker, ours, told.count))
             turn.note("alarm", "channel_difference", what, ticker)
             turn.do(Reconcile(f"{ticker}: {what}"))

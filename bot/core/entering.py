@@ -81,6 +81,8 @@ def _gate(turn: Turn, event: Propose, reconcile_interval_ms: int) -> tuple[str, 
         return "cash_difference", "our cash differs from the exchange's balance: entries stop until it is explained"
     if f"position:{market.ticker}" in state.findings:
         return "position_difference", "our position differs from the exchange's in this market"
+    if f"channel:{market.ticker}" in state.findings:
+        return "channel_difference", "our books differ from what the private channels say of this market"
     if any(x.order is not None and x.order.ticker == market.ticker for x in state.findings.values()):
         return "external_order", "somebody else's order rests in this market"
     if state.live_trade.get(market.ticker):

@@ -22,7 +22,9 @@ ARRIVE_MS = 60_000
 def sending(turn: Turn, event: Sending) -> None:
     """The last gate, just before the bytes: an entry whose time has passed or whose mode is gone is not sent, nor is a
     target that the trade does not want any more. The answer says whether to send."""
-    order = turn.state.orders[event.client_order_id]
+    order = turn.state.orders.get(event.client_order_id)
+    if order is None:
+        return turn.refuse("not_waiting", "given up so long ago that it was forgotten")
     waits = order.state is OrderState.INTENT or (order.purpose == "target" and order.state is OrderState.UNKNOWN)
     if order.purpose != "exit" and not waits:
         return turn.refuse("not_waiting", f"the {order.purpose} is {order.state} already")
@@ -152,7 +154,8 @@ def amend_replied(turn: Turn, event: AmendReplied) -> None:
         turn.note("warning", "amend_refused", text, order.ticker)
     elif not ours:
         text = f"amend of {order.client_order_id} proves nothing: {type(outcome).__name__.lower()}"
-        turn.note("warning", "amend_unproven", text, order.ticker)
+        if order.reason != text and not isinstance(outcome, NotSent):
+            turn.note("warning", "amend_unproven", text, order.ticker)
         if not isinstance(outcome, NotSent | Rejected):
             turn.move_order(order, "lost", reason=text)
             _resolve(turn, order)
@@ -307,7 +310,8 @@ def stray(state: TradingState, fill: VenueFill) -> bool:
 
 def _expected(state: TradingState, fill: VenueFill) -> bool:
     """Whether it may be of an order of ours whose exchange id we have not been told yet."""
-    return any(o.ticker == fill.ticker and o.live() and not o.order_id for o in state.orders.values())
+    waiting = (o for o in state.orders.values() if o.ticker == fill.ticker and o.live() and not o.order_id)
+    return any(o.side == fill.side for o in waiting)
 
 
 def find_order(turn: Turn, order_id: str, client_order_id: str) -> Order | None:
@@ -356,6 +360,8 @@ def _after_order(turn: Turn, order: Order, exit_wait_ms: int = 0) -> None:
             turn.note(
                 "info", "no_entry", f"nothing bought: {order.reason or 'no counterparty at the limit'}", trade.ticker
             )
+            if any(b.fill.ticker == trade.ticker and stray(turn.state, b.fill) for b in turn.state.unclaimed.values()):
+                turn.do(Reconcile("what was filled there meanwhile has no trade of its own yet"))
         return
     if trade.entered and trade.open_count() <= 0:
         close(turn, trade)
@@ -392,7 +398,7 @@ def protection(trade: Trade) -> str:
 
     until = f", leave at {_clock(plan.time_exit_ms)}" if plan.time_exit_ms else ""
     what = f"{'YES' if long else 'NO'} {format_count(trade.open_count())}"
-    rests = " resting in the book" if plan.rest_target else ""
+    rests = " resting in the book" if plan.rest_target and plan.target is not None else ""
     trails = f" trailing by {format_price(plan.trail)}" if plan.trail else ""
     even = f", break-even after {format_price(plan.break_even_after)}" if plan.break_even_after else ""
     return f"{what}: stop {held(plan.stop)}{trails}{even}, target {held(plan.target)}{rests}{until}"

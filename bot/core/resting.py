@@ -22,7 +22,7 @@ SETTLED_IN_MS = 35_000
 It would sell beside a target."""
 
 AGAIN_AT_MOST_MS = 60_000
-"""A target that is refused is placed anew after 2 s, 4 s and so on up to this."""
+"""A target that is refused or cancelled is placed anew after 2 s, 4 s and so on up to this."""
 
 
 def live(turn: Turn, trade: Trade) -> list[Order]:
@@ -68,7 +68,8 @@ def keep(turn: Turn, trade: Trade) -> None:
 
 
 def _not_before(orders: list[Order]) -> int:
-    refused = [o.changed_ms for o in orders if o.purpose == "target" and o.state is OrderState.REJECTED]
+    ended = (OrderState.REJECTED, OrderState.CANCELLED)
+    refused = [o.changed_ms for o in orders if o.purpose == "target" and o.state in ended and not o.filled]
     return max(refused) + min(1_000 << len(refused), AGAIN_AT_MOST_MS) if refused else 0
 
 
@@ -78,8 +79,9 @@ def leave(turn: Turn, trade: Trade, order: Order, tick_ns: int = 0) -> None:
     if order.state is OrderState.INTENT:
         turn.move_order(order, "rejected", reason="its trade is being left")
         return
-    if order.order_id and turn.state.held(trade) < order.outstanding():  # somebody else sold: not all of it may go
-        _cancel(turn, trade, order)
+    held = turn.state.held(trade)
+    if held < sum(o.outstanding() for o in live(turn, trade)) and (order.order_id or held <= 0):
+        _cancel(turn, trade, order)  # somebody else sold: not all of it may go
         return
     limit = exit_limit(trade, now)
     if limit != order.price:
@@ -117,8 +119,13 @@ def drop(turn: Turn, trade: Trade) -> None:
 
 
 def _cancel(turn: Turn, trade: Trade, order: Order) -> None:
+    """Take it out of the book; while its id is not known it is looked up first."""
+    if order.state in (OrderState.INTENT, OrderState.SENDING):
+        return
+    retry = turn.at_ms + RESEND_MS
+    turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, retry))
     if order.order_id:
-        retry = turn.at_ms + RESEND_MS
-        turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, retry))
         turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
-        turn.do(Wake(retry, trade.ticker))
+    else:
+        turn.do(ResolveOrder(order.client_order_id, order.ticker, order.sent_ms or order.created_ms))
+    turn.do(Wake(retry, trade.ticker))

@@ -37,7 +37,7 @@ from bot.market_data.market_data import MarketData
 from bot.market_data.recorder import Recorder
 from bot.run import halt_file
 from bot.run.account import look_up, read_account
-from bot.run.door import Door, allowed, now_ms, sends_exit
+from bot.run.door import Door, allowed, now_ms, sends_exit, unanswered
 from bot.run.executor import Executor, Job
 from bot.run.history_rows import equity_row, rows_of, version_of
 from bot.run.loops import HubLag, Loop
@@ -194,11 +194,11 @@ class Bot:
         for client_order_id in [*self.executor.drop_entries(), *deferred]:
             self.door.handle(CreateReplied(now_ms(), client_order_id, NotSent("the program is stopping")))
         for order in list(self.state.orders.values()):
-            if order.purpose != "exit" and order.live() and order.order_id:
+            if order.purpose == "entry" and order.live() and order.order_id:
                 self.executor.submit(CancelOrder(order.client_order_id, order.order_id, order.ticker), self.door.seq)
         self._pump()
         with gevent.Timeout(timeout_s, False):
-            while any(o.state in ("sending", "intent") for o in self.state.orders.values()) or self.executor.waiting():
+            while unanswered(self.state) or self.executor.waiting():
                 gevent.sleep(0.02)
         self._closed = True
         for loop in self.loops.values():

@@ -90,5 +90,13 @@ def sends_exit(turn: Turn) -> bool:
     return any(isinstance(e, AmendOrder) or (isinstance(e, PlaceOrder) and e.purpose == "exit") for e in turn.effects)
 
 
+def unanswered(state: TradingState) -> bool:
+    """Whether replies are under way that a program that ends waits for: of what it sends, of its entries' cancels."""
+    return any(
+        o.state in ("sending", "intent") or (o.purpose == "entry" and o.live() and o.order_id)
+        for o in state.orders.values()
+    )
+
+
 def allowed(turn: Turn) -> bool:
     return turn.answer is not None and turn.answer.ok

@@ -26,7 +26,7 @@ def rows_of(state: TradingState, facts: list[f.Fact], version: int) -> list[rows
             case f.FillBooked(fill=fill, client_order_id=client_order_id):
                 out.append(_fill(fill, client_order_id))
                 orders[client_order_id] = None
-            case f.FillClaimed() | f.OrderIntended() | f.OrderMoved():
+            case f.FillClaimed() | f.OrderIntended() | f.OrderMoved() | f.OrderAmended():
                 orders[fact.client_order_id] = None
             case f.TradeOpened() | f.TradeMoved() | f.ExitFired() | f.PlanChanged():
                 trades[fact.trade_id] = None

@@ -25,7 +25,7 @@ class Loop:
     ) -> None:
         self.name = name
         self.interval_s = interval_s
-        self.pause_s = pause_s
+        self.pause_s = min(pause_s, interval_s / 2)
         self.runs = 0
         self.overruns = 0
         self.crashes = 0

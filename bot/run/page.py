@@ -207,7 +207,8 @@ def _standing(use: risk.Use) -> dict[str, int]:
 def positions(bot: Bot, quotes: Mapping[str, Quote]) -> Dict:
     rows: Dict = {}
     confirmed = bot.market_data.snapshot().confirmed_ns
-    for position in _in_turns(bot.state.positions.values()):
+    for ticker in _in_turns(bot.state.positions):
+        position = bot.state.position(ticker)
         if position.count == 0:
             continue
         held = bot.state.trade_at(position.ticker)

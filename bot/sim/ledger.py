@@ -31,6 +31,8 @@ class Ledger:
         self.external: Counter[str] = Counter()
         """Trades of somebody else on our account, by ticker."""
         self._disturbed_ms: dict[str, int] = {}
+        self._answered_ms: dict[str, int] = {}
+        """Ticker -> when an order of its trade was last without an answer."""
         self._held_since: dict[str, int] = {}
         self._told: dict[str, tuple[int, int]] = {}
         """Ticker -> the position that the program was told last, and when."""
@@ -131,6 +133,10 @@ class Ledger:
                 require(ours == held, f"others trade in {ticker}: {held} are held, {ours} known, and no finding")
                 continue
             bracket = self.books.bracket(ticker)
+            orders = [order for order in self.books.open.values() if order.ticker == ticker]
+            if bracket is not None and not bracket.bought and any(o.trade_id == bracket.id for o in orders):
+                self._held_since[ticker] = now  # another entry's fate is open there: what it is for is told after it
+                continue
             armed = bracket is not None and bracket.stop is not None
             require(armed, f"the position in {ticker} has no stop and no finding")
         for ticker in self.books.owner:
@@ -141,10 +147,12 @@ class Ledger:
         """A trade ends with its market, once every order of it is answered."""
         bracket = self.books.bracket(ticker)
         if bracket is None or any(o.trade_id == bracket.id and not o.ended for o in self.books.open.values()):
+            self._answered_ms[ticker] = self.clock.now_ms
             return
         market = self.exchange.engine.markets.get(ticker)
         paid_ms = market.settled_ms if market is not None else 1
-        live = paid_ms is not None and min(self.books.read_ms, self.clock.now_ms) > paid_ms + NAMED_MS
+        since = max(paid_ms or 0, self._answered_ms.get(ticker, 0))
+        live = paid_ms is not None and min(self.books.read_ms, self.clock.now_ms) > since + NAMED_MS
         require(not live, f"a trade is still live in {ticker}, which has paid")
 
     def _called_back(self) -> None:

@@ -37,6 +37,7 @@ class Bracket(msgspec.Struct):
     bought: int = 0
     paid: int = 0
     """For what was bought, all fees of the trade included."""
+    fees: int = 0
     best: int = 0
     """The best price its program heard."""
     owed: int = 0
@@ -76,9 +77,9 @@ class Bracket(msgspec.Struct):
             return "to the price"
         if rule == "trailing":
             return "" if self.trail is not None and level <= max(self.best - self.trail, 100) else "too near"
-        gained = self.best - self.paid // max(self.bought, 1)
+        gained = self.best - (self.paid - self.fees) // max(self.bought, 1)
         fee = self.fee_rate * level / 1e4 * (1 - level / 1e4) * self.bought / 100 * 1e6
-        if self.plan.break_even_after is None or gained < self.plan.break_even_after - 200:
+        if self.plan.break_even_after is None or gained < self.plan.break_even_after:
             return "too early"
         return "" if level * self.bought - fee >= self.paid - 1 else "to a loss"
 
@@ -279,6 +280,7 @@ class Books:
         if trade is not None:
             trade.held += count if order.purpose == "entry" else -count
             trade.paid += fee
+            trade.fees += fee
             if order.purpose == "entry":
                 trade.bought += count
                 trade.paid += trade.own(price) * count

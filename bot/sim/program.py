@@ -31,7 +31,7 @@ from bot.core.turn import Turn
 from bot.core.venue import NotSent, Quote
 from bot.kalshi.rest import ReadFailed
 from bot.run.account import look_up, read_account
-from bot.run.door import Door
+from bot.run.door import Door, unanswered
 from bot.run.executor import Executor, Job, WriteBudget
 from bot.run.private_channels import PrivateChannels
 from bot.run.restore import restore
@@ -132,13 +132,13 @@ class Program:
         for client_order_id in [*self.executor.drop_entries(), *deferred]:
             self.handle(CreateReplied(now, client_order_id, NotSent("the program is stopping")))
         for order in list(self.state.orders.values()):
-            if order.purpose != "exit" and order.live() and order.order_id:
+            if order.purpose == "entry" and order.live() and order.order_id:
                 self.executor.submit(CancelOrder(order.client_order_id, order.order_id, order.ticker), self.door.seq)
         self._pump()
         self._end_when_quiet(now + 3_000)
 
     def _end_when_quiet(self, deadline_ms: int) -> None:
-        busy = any(o.state in ("sending", "intent") for o in self.state.orders.values()) or self.executor.waiting()
+        busy = unanswered(self.state) or self.executor.waiting()
         if busy and self.clock.now_ms < deadline_ms:
             self.host.after(20, lambda: self._end_when_quiet(deadline_ms))
             return

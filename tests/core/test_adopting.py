@@ -10,7 +10,7 @@ from bot.core.orders import OrderState, has_our_form
 from bot.core.risk import exposure
 from bot.core.trades import TradeState
 from bot.core.units import Count, Money, Price
-from bot.core.venue import Accepted, Unknown, VenueFill, VenueOrder
+from bot.core.venue import Accepted, Unknown, VenueFill, VenueOrder, VenuePosition
 
 OURS = "7f3a9c0b11aa-4.e"
 
@@ -155,3 +155,20 @@ def test_what_was_bought_and_sold_by_hand_joins_no_later_trade() -> None:
 def resting_entry(entry: PlaceOrder) -> VenueOrder:
     return VenueOrder(f"x-{entry.client_order_id}", entry.client_order_id, TICKER, entry.side, entry.price, entry.count,
                       Count(0), entry.count, "resting", T0, T0)  # fmt: skip
+
+
+def test_a_forgotten_fill_beside_an_entry_of_the_other_side_is_protected_once_that_has_ended() -> None:
+    """Found by the simulator: it counted as expected while the entry's fate was open, and nobody read the account."""
+    scene = Scene()
+    scene.propose()
+    [entry] = scene.sent()
+    scene.do(e.Sending(scene.now, entry.client_order_id))
+    scene.do(e.CreateReplied(scene.now, entry.client_order_id, Unknown("no reply")))
+    fill(scene, 300, side="ask")
+    assert any(isinstance(x, Reconcile) for x in scene.effects)
+    scene.at(40).do(e.OrderResolved(scene.now, entry.client_order_id, None, absent=True))
+    assert any(isinstance(x, Reconcile) for x in scene.effects), "now it can have a trade of its own"
+    scene.read(positions=[VenuePosition(TICKER, Count(-300), Money(0), Money(0), Money(0))], markets={TICKER: market()})
+    trade = scene.state.trade_at(TICKER)
+    assert trade is not None and trade.plan.stop is not None
+    assert (trade.side, trade.open_count(), trade.state) == ("ask", 300, TradeState.OPEN)

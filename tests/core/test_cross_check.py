@@ -98,17 +98,43 @@ def test_somebody_elses_order_is_not_ours_to_compare() -> None:
     assert alarms(sweeps(scene, 10, e.Told(Count(2_000), (foreign,)))) == []
 
 
-@pytest.mark.parametrize("end", ["nothing is told of it any more", "it is paid"])
-def test_a_difference_ends_when_a_reading_took_its_market_out_of_what_is_told_or_it_is_paid(end: str) -> None:
+def test_a_difference_ends_when_its_market_is_paid() -> None:
     scene = Scene()
     scene.held()
     sweeps(scene, 10, e.Told(Count(500)))
     assert f"channel:{TICKER}" in scene.state.findings
-    if end == "it is paid":
-        scene.do(e.MarketChange(scene.now, TICKER, "determined", "yes"))
-    told = {TICKER: e.Told(Count(500))} if end == "it is paid" else {}
-    scene.at(30).do(e.Sweep(scene.now, {}, told))
+    scene.do(e.MarketChange(scene.now, TICKER, "determined", "yes"))
+    scene.at(30).do(e.Sweep(scene.now, {}, {TICKER: e.Told(Count(500))}))
     assert scene.state.findings == {} and scene.state.suspects == {}
+
+
+def test_a_market_that_a_reading_took_out_of_what_is_told_holds_nothing_there() -> None:
+    scene = Scene()
+    sweeps(scene, 10, e.Told(Count(500)))
+    assert f"channel:{TICKER}" in scene.state.findings
+    scene.at(30).do(e.Sweep(scene.now, {}, {}))
+    assert scene.state.findings == {} and scene.state.suspects == {}
+    scene = Scene()
+    scene.held()
+    sweeps(scene, 10, e.Told(Count(500)))
+    scene.at(30).do(e.Sweep(scene.now, {}, {}))
+    assert f"channel:{TICKER}" in scene.state.findings, "we hold 20 there"
+
+
+def test_after_a_restart_nothing_is_concluded_from_silence_before_the_first_reading() -> None:
+    scene = Scene()
+    sweeps(scene, 10, e.Told(Count(500)))
+    scene.at(20).do(e.Boot(scene.now, "b2", scene.state.config))
+    scene.at(21).do(e.Sweep(scene.now, {}, {}))
+    assert f"channel:{TICKER}" in scene.state.findings
+
+
+def test_no_entry_while_the_channels_differ() -> None:
+    scene = Scene()
+    sweeps(scene, 10, e.Told(Count(500)))
+    scene.at(16).read()
+    answer = scene.propose().answer
+    assert answer is not None and answer.code == "channel_difference"
 
 
 def test_a_look_at_one_market_is_no_check_of_the_channels() -> None:

@@ -3,15 +3,15 @@
 import itertools
 
 import pytest
-from scene import TICKER, Scene, quote
+from scene import T0, TICKER, Scene, market, quote
 from test_resting import LATER, accepted, amends, answered, cancels, of, placed, removed, resting
 
 from bot.core import events as e
-from bot.core.effects import PlaceOrder
+from bot.core.effects import Notice, PlaceOrder
 from bot.core.orders import OrderState
 from bot.core.trades import TradeState
-from bot.core.units import Count, Price
-from bot.core.venue import AlreadyExists, NotSent, Rejected, Unknown, VenueOrder
+from bot.core.units import Count, Money, Price
+from bot.core.venue import AlreadyExists, NotSent, Rejected, Unknown, VenueOrder, VenuePosition
 
 
 def by_hand(scene: Scene, side: str, count: int) -> None:
@@ -202,3 +202,71 @@ def test_a_resting_target_found_by_a_reading_after_it_was_called_absent_is_cance
     )  # fmt: skip
     scene.at(LATER + 105).read(resting=(seen,))
     assert cancels(scene) == [order.client_order_id]
+
+
+def test_a_target_that_was_given_up_and_forgotten_while_it_waited_is_refused_at_the_gate() -> None:
+    """Found by the simulator: a slow disk held it while exits came and went."""
+    scene = Scene()
+    order = placed(scene)
+    for step in range(40):
+        scene.at(LATER + 1 + step).tick(7_900, 8_100)
+        for exit_ in scene.sent():
+            scene.do(e.Sending(scene.now, exit_.client_order_id))
+            scene.reply(exit_, 0)
+    assert order.client_order_id not in scene.state.orders, "only the newest that ended without a fill are kept"
+    turn = scene.do(e.Sending(scene.now, order.client_order_id))
+    assert turn.answer is not None and not turn.answer.ok and turn.defect is None
+
+
+def test_a_target_that_others_cancel_again_and_again_is_placed_anew_less_and_less_often() -> None:
+    scene = Scene()
+    order, count = placed(scene), 1
+    for step in range(1, 240):
+        if order is not None:
+            scene.do(e.Sending(scene.now, order.client_order_id))
+            scene.reply(order, 0, order.count)
+            scene.order_seen(order, "canceled", 0, 0)
+        scene.at(LATER + step / 4).tick(8_700, 8_900)
+        [order] = scene.sent() or [None]  # type: ignore[list-item]
+        count += order is not None
+    assert count <= 6
+
+
+def test_a_target_of_unknown_fate_is_only_looked_up_once_others_sold_all() -> None:
+    scene = Scene()
+    order = placed(scene)
+    scene.do(e.Sending(scene.now, order.client_order_id))
+    scene.do(e.CreateReplied(scene.now, order.client_order_id, Unknown("no reply")))
+    by_hand(scene, "ask", 2_000)
+    for second in range(5, 120, 2):
+        scene.at(LATER + second).tick(7_900, 8_100)
+        assert scene.sent() == [], "each send would put off the proof that it never arrived"
+    scene.do(e.OrderResolved(scene.now, order.client_order_id, None, absent=True))
+    scene.at(LATER + 121).tick(7_900, 8_100)
+    assert not scene.trade().live()
+
+
+def test_two_targets_of_a_lost_record_are_not_both_made_exits_of_the_same_contracts() -> None:
+    scene = Scene()
+    scene.state.cash = None
+    strays = tuple(
+        VenueOrder(f"x-{n}", f"b0-7.t{n}", TICKER, "ask", Price(9_500), Count(1_500), Count(0), Count(1_500), "resting",
+                   T0 - 90_000, T0 - 90_000)
+        for n in (1, 2)
+    )  # fmt: skip
+    found = VenuePosition(TICKER, Count(2_000), Money(2_000 * 8_800), Money(0), Money(0))
+    scene.at(60).read(1_000_000_000, [found], resting=strays, markets={TICKER: market()})
+    stop = scene.trade().plan.stop
+    assert stop is not None
+    scene.at(61).tick(stop, stop + 200)
+    assert amends(scene) == [] and scene.sent() == [] and sorted(cancels(scene)) == ["b0-7.t1", "b0-7.t2"]
+
+
+def test_an_amend_without_an_answer_is_told_once() -> None:
+    scene = Scene()
+    order, told = resting(scene), 0
+    for second in range(5, 15):
+        scene.at(LATER + second).tick(7_900, 8_100)
+        answered(scene, order, Unknown("no reply"))
+        told += sum(isinstance(x, Notice) and x.code == "amend_unproven" for x in scene.effects)
+    assert told == 1

@@ -62,6 +62,27 @@ ACCOUNT = (
         "test_a_position_that_was_traded_since_its_difference_was_found_is_accepted_as_it_is_now",
     ),
     Defect(
+        "entries go on where the channels differ", "P7 C37", "bot/core/entering.py",
+        '    if f"channel:{market.ticker}" in state.findings:\n', "    if False:\n",
+        "tests/core/test_cross_check.py::test_no_entry_while_the_channels_differ",
+    ),
+    Defect(
+        "silence of the channels after a restart counts as agreement", "P7", "bot/core/cross_check.py",
+        "        if ticker not in event.told and not state.reconciled_ms:\n", "        if False:\n",
+        "tests/core/test_cross_check.py::test_after_a_restart_nothing_is_concluded_from_silence_before_the_first_reading",
+    ),
+    Defect(
+        "a program that ends does not wait for the cancels of its entries", "P8 C33", "bot/run/door.py",
+        ' or (o.purpose == "entry" and o.live() and o.order_id)', "",
+        "tests/run/test_review_run.py::test_a_program_that_ends_cancels_the_entries_that_rest_and_waits_for_the_answer",
+    ),
+    Defect(
+        "a forgotten fill is taken for that of an entry of the other side", "P5", "bot/core/replies.py",
+        "any(o.side == fill.side for o in waiting)", "any(waiting)",
+        "tests/core/test_adopting.py::"
+        "test_a_forgotten_fill_beside_an_entry_of_the_other_side_is_protected_once_that_has_ended",
+    ),
+    Defect(
         "the sweep does not look at what the channels told", "P7 C37", "bot/core/step.py",
         "            cross_check(turn, event)\n", "",
         "tests/core/test_cross_check.py::"

@@ -40,7 +40,7 @@ RESTING = (
     ),
     Defect(
         "a stop sells more than others left, by the target", "P3", "bot/core/resting.py",
-        "turn.state.held(trade) < order.outstanding():", "turn.state.held(trade) < 0:",
+        "    if held < sum(o.outstanding() for o in live(turn, trade)) and", "    if held < 0 and",
         f"{_RESTING}::test_a_stop_after_somebody_else_sold_cancels_the_target_instead_of_amending_it",
     ),
     Defect(
@@ -100,6 +100,11 @@ RESTING = (
         "any(o.state in (OrderState.RESTING, OrderState.PARTLY_FILLED) for o in live(turn, trade))",
         "bool(live(turn, trade))",
         f"{_EDGES}::test_a_target_of_unknown_fate_is_taken_on_the_tick_under_its_own_id",
+    ),
+    Defect(
+        "two targets may each sell all that is held", "P3", "bot/core/resting.py",
+        "    if held < sum(o.outstanding() for o in live(turn, trade)) and", "    if held < order.outstanding() and",
+        f"{_EDGES}::test_two_targets_of_a_lost_record_are_not_both_made_exits_of_the_same_contracts",
     ),
     Defect(
         "a target leaves before its record is durable", "P1", "bot/run/executor.py",

@@ -9,14 +9,15 @@ from typing import Any
 import gevent
 import pytest
 
-from bot.core.effects import PlaceOrder
+from bot.core.effects import CancelOrder, PlaceOrder
 from bot.core.events import AccountRead, Proposal, Propose
 from bot.core.grid import CENT_GRID
+from bot.core.orders import Order, OrderState
 from bot.core.positions import Position
 from bot.core.state import new_state
 from bot.core.trades import ExitPlan
 from bot.core.units import Count, Money, Price
-from bot.core.venue import Accepted, Market
+from bot.core.venue import Accepted, Market, Outcome
 from bot.kalshi.rest import ReadFailed
 from bot.market_data.recorder import Recorder
 from bot.run.bot import Bot, default_config
@@ -223,3 +224,23 @@ def test_a_slow_reply_holds_no_other_order(bot: Bot) -> None:
         bot.executor.submit(exit_order, 0)
     gevent.spawn(bot._pump)
     assert until(lambda: started == ["one", "two"], 1.0)
+
+
+def test_a_program_that_ends_cancels_the_entries_that_rest_and_waits_for_the_answer(bot: Bot) -> None:
+    cancelled: list[str] = []
+
+    def cancel(job: CancelOrder) -> Outcome:
+        gevent.sleep(0.05)
+        cancelled.append(job.client_order_id)
+        return Accepted(job.order_id, Count(0), Count(0), Count(100))
+
+    bot.orders.cancel = cancel  # type: ignore[method-assign]
+    for name, purpose in (("e", "entry"), ("t", "target")):
+        bot.state.orders[name] = Order(
+            name, "t", "T-1", "ask", Price(9_500), Count(100), "good_till_canceled", purpose, now_ms(),  # type: ignore[arg-type]
+            OrderState.RESTING, f"x-{name}",
+        )  # fmt: skip
+        bot.state.order_ids[f"x-{name}"] = name
+    bot.stop(3.0)
+    assert cancelled == ["e"] and bot.state.orders["e"].state is OrderState.CANCELLED
+    assert bot.state.orders["t"].state is OrderState.RESTING, "a target goes on resting (DESIGN.md section 5)"
