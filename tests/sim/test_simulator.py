@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from bot.core import exiting
+from bot.core.state import TradingState
 from bot.sim import coverage, run
 from bot.sim.faults import KINDS, RATES, TIMED, Fault, draw_plan
 from bot.sim.main import main, shrunk
@@ -89,10 +90,7 @@ def test_every_kind_of_fault_can_be_drawn() -> None:
 def test_a_planted_defect_is_found_and_its_plan_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exit sized by what the entry asked for, not by what is held."""
 
-    def oversized(turn, trade):  # type: ignore[no-untyped-def]
-        return 3_000
-
-    monkeypatch.setattr(exiting, "held", oversized)
+    monkeypatch.setattr(TradingState, "held", lambda state, trade: 3_000)
     monkeypatch.setattr(exiting.Trade, "open_count", lambda trade: 3_000 if trade.entered > trade.exited else 0)
     seed = next(seed for seed in range(20) if simulate(seed, 2).violation)
     plan = draw_plan(seed, 2)
