@@ -18,7 +18,7 @@ HOUR = 3_600_000
 BID, ASK, DEEP = 9_000, 9_100, 100_000
 """Each market begins with a favourite at 0.90 / 0.91, 1,000 contracts on either side."""
 
-CALLS = ("set_level", "pause", "unpause")
+CALLS = ("set_level", "crowd_take", "pause", "unpause")
 """What a line may ask of the engine: [name, arguments without the time]."""
 
 
