@@ -1,4 +1,4 @@
-"""Targets that rest in the book, with the real program: taken by the crowd, amended by the stop, kept over a SIGKILL."""
+"""Targets that rest in the book, with the real program: taken, amended by the stop, kept over a SIGKILL."""
 
 from pathlib import Path
 from typing import Any
