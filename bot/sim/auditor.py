@@ -15,7 +15,7 @@ from bot.paper.model import Fill
 from bot.sim.clock import Clock
 from bot.sim.disk import File
 from bot.sim.exchange import Exchange
-from bot.sim.ledger import Ledger
+from bot.sim.ledger import EXCUSED_MS, Ledger
 from bot.sim.limits import Limits
 from bot.sim.model import Books, Violation, require
 from bot.sim.stops import StopWatch
@@ -206,7 +206,8 @@ class Auditor:
         rest: Counter[str] = Counter()
         for order in self.books.open.values():
             truth = self.exchange.by_client_id.get(order.id)
-            if order.purpose == "target" and truth is not None and truth.status == "resting":
+            called_back = order.adopted_ms is not None and self.clock.now_ms - order.adopted_ms <= EXCUSED_MS
+            if order.purpose == "target" and not called_back and truth is not None and truth.status == "resting":
                 rest[order.ticker] += truth.remaining if truth.side == "ask" else -truth.remaining
         for ticker, count in rest.items():
             held = self.exchange.account.held(ticker)

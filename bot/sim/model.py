@@ -107,6 +107,8 @@ class Intent(msgspec.Struct):
     filled: int = 0
     booked: int = 0
     ended: str = ""
+    adopted_ms: int | None = None
+    """When it was found though its record was lost: it is called back then."""
 
     def told(self) -> int:
         """What the exchange reported filled of an exit, and has not arrived as fills."""
@@ -290,7 +292,7 @@ class Books:
         order = self.orders[fact.client_order_id] = Intent(
             fact.client_order_id, fact.trade_id, seen.ticker, seen.side, seen.price, seen.initial, fact.purpose
         )
-        order.filled, order.booked = seen.filled, fact.booked
+        order.filled, order.booked, order.adopted_ms = seen.filled, fact.booked, fact.at_ms
         order.ended = {"executed": "filled", "canceled": "cancelled"}.get(seen.status, "")
         self._moved(order, 0)
 
