@@ -57,10 +57,10 @@ def account_read(turn: Turn, event: AccountRead) -> None:
 
 
 def market_changed(turn: Turn, event: MarketChange) -> None:
-    """Keep the status of markets where we hold something; exits need it."""
+    """Keep the status of markets where we hold something, exits need it; and of those that were paused meanwhile."""
     state = turn.state
-    held = event.ticker in state.live_trade or state.position(event.ticker).count != 0
-    if held and event.status in MARKET_STATUS and state.status.get(event.ticker, "active") != event.status:
+    known = event.ticker in state.live_trade or state.position(event.ticker).count or event.ticker in state.status
+    if known and event.status in MARKET_STATUS and state.status.get(event.ticker, "active") != event.status:
         turn.record(MarketMoved(turn.at_ms, event.ticker, event.status))
         turn.note("info", "market", f"market is {event.status} {event.result}".rstrip(), event.ticker)
 

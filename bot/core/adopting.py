@@ -6,7 +6,7 @@ what rests of them is cancelled. Anybody else's are named and counted, and touch
 
 from bot.core import replies
 from bot.core.events import AccountRead
-from bot.core.facts import OrderAdopted, TradeOpened
+from bot.core.facts import MarketMoved, OrderAdopted, TradeOpened
 from bot.core.orders import Purpose, has_our_form
 from bot.core.state import TradingState
 from bot.core.trades import ExitPlan, Trade, exit_quote
@@ -92,9 +92,11 @@ def default_plan(state: TradingState, market: Market, side: Side, each: int, quo
 def _open(
     turn: Turn, market: Market, side: Side, plan: ExitPlan, strategy: str, reason: str, size: Count, cost: Money
 ) -> Trade:
-    trade_id = turn.new_id()
+    trade_id, ticker = turn.new_id(), market.ticker
+    if turn.state.status.get(ticker, "active") != market.status:  # the reading is newer: nothing was held there since
+        turn.record(MarketMoved(turn.at_ms, ticker, market.status))
     turn.record(
-        TradeOpened(turn.at_ms, trade_id, market.ticker, side, strategy, market, plan, reason,
+        TradeOpened(turn.at_ms, trade_id, ticker, side, strategy, market, plan, reason,
                     turn.state.config.version, size, cost)
     )  # fmt: skip
     return turn.state.trades[trade_id]

@@ -112,6 +112,10 @@ class TradingState(msgspec.Struct):
     def orders_of(self, trade_id: str) -> list[Order]:
         return [o for o in self.orders.values() if o.trade_id == trade_id]
 
+    def watched(self) -> set[str]:
+        """Markets whose status is asked for: those of live trades, and those last told as paused."""
+        return {*self.live_trade, *(ticker for ticker, status in self.status.items() if status == "inactive")}
+
     def tradeable(self, ticker: str) -> bool:
         """Whether the exchange takes orders there, as far as we were told."""
         return self.status.get(ticker, "active") == "active"

@@ -59,7 +59,7 @@ class MarketWatch:
             log.warning("no discovery, the snapshot ages: %s", failure)
             return
         self.seen_ms = now_ms()
-        for ticker in list(self._state().live_trade):
+        for ticker in sorted(self._state().watched()):
             market = self._market_data.market(ticker)
             if market is not None:
                 self._handle(MarketChange(now_ms(), ticker, market.status, market.result))

@@ -235,7 +235,7 @@ class Program:
 
     def _discover(self) -> None:
         """Statuses of held markets, as the 12 s discovery brings them."""
-        for ticker in list(self.state.live_trade):
+        for ticker in sorted(self.state.watched()):
             try:
                 market, _ = self.client.market(ticker)
             except ReadFailed:

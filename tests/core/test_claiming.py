@@ -51,6 +51,25 @@ def test_a_claimed_position_gets_the_default_plan_and_its_stop_works(side: str, 
     assert scene.state.unclaimed == {}, "the trade has taken over the fills"
 
 
+def test_a_pause_that_was_told_while_it_was_held_before_holds_no_stop_of_a_claimed_position_back() -> None:
+    """Found by the simulator: that the pause was over was heard while nothing was held there, and not kept."""
+    scene = external()
+    scene.do(e.MarketChange(scene.now, TICKER, "inactive"))
+    assert not scene.state.tradeable(TICKER) and scene.state.watched() == {TICKER}
+    assert say(scene, "claim", ticker=TICKER).ok, "the reading for the claim says that it is active"
+    scene.at(3_610).tick(2_900, 7_000)
+    assert [o.count for o in scene.sent()] == [300]
+
+
+def test_the_end_of_a_pause_is_kept_although_nothing_is_held_there_any_more() -> None:
+    scene = external()
+    scene.do(e.MarketChange(scene.now, TICKER, "inactive"))
+    row = VenueFill("f2", "theirs", "", TICKER, "ask", Price(4_000), Count(300), Money(0), True, scene.now)
+    scene.do(e.FillSeen(scene.now, row))
+    scene.do(e.MarketChange(scene.now, TICKER, "active"))
+    assert scene.state.tradeable(TICKER) and scene.state.watched() == set()
+
+
 def test_a_claim_may_name_its_plan_and_is_refused_whole() -> None:
     scene = external()
     before = state_hash(scene.state)

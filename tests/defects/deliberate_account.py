@@ -62,6 +62,17 @@ ACCOUNT = (
         "test_a_position_that_was_traded_since_its_difference_was_found_is_accepted_as_it_is_now",
     ),
     Defect(
+        "the end of a pause is not kept where nothing is held", "P4", "bot/core/accounting.py",
+        " or event.ticker in state.status\n", "\n",
+        "tests/core/test_claiming.py::test_the_end_of_a_pause_is_kept_although_nothing_is_held_there_any_more",
+    ),
+    Defect(
+        "a position is taken over with the market's status as it was", "P4", "bot/core/adopting.py",
+        "    if turn.state.status.get(ticker, \"active\") != market.status:", "    if False:",
+        "tests/core/test_claiming.py::"
+        "test_a_pause_that_was_told_while_it_was_held_before_holds_no_stop_of_a_claimed_position_back",
+    ),
+    Defect(
         "entries go on where the channels differ", "P7 C37", "bot/core/entering.py",
         '    if f"channel:{market.ticker}" in state.findings:\n', "    if False:\n",
         "tests/core/test_cross_check.py::test_no_entry_while_the_channels_differ",
