@@ -42,7 +42,7 @@ RISK: tuple[Mapping[str, object], ...] = (
 WIDE = 4
 """So many of them, the first, leave room for a whole day's trades."""
 
-CALM_MS = 100_000
+CALM_MS = 130_000
 """How long the run is left in peace at its end, so that everything can be found out."""
 
 
