@@ -7,8 +7,8 @@ from scene import T0, TICKER, Scene, market, quote
 from test_resting import LATER, accepted, amends, answered, cancels, of, placed, removed, resting
 
 from bot.core import events as e
-from bot.core.effects import Notice, PlaceOrder
-from bot.core.orders import OrderState
+from bot.core.effects import CancelOrder, Notice, PlaceOrder, ResolveOrder, Wake
+from bot.core.orders import Order, OrderState
 from bot.core.trades import TradeState
 from bot.core.units import Count, Money, Price
 from bot.core.venue import AlreadyExists, NotSent, Rejected, Unknown, VenueOrder, VenuePosition
@@ -270,3 +270,60 @@ def test_an_amend_without_an_answer_is_told_once() -> None:
         answered(scene, order, Unknown("no reply"))
         told += sum(isinstance(x, Notice) and x.code == "amend_unproven" for x in scene.effects)
     assert told == 1
+
+
+def test_what_rests_of_a_second_target_is_cancelled_with_the_end_of_the_trade() -> None:
+    scene = Scene()
+    scene.state.cash = None
+    strays = [
+        VenueOrder(f"x-b0-7.t{n}", f"b0-7.t{n}", TICKER, "ask", Price(9_500), Count(1_500), Count(0), Count(1_500),
+                   "resting", T0 - 90_000, T0 - 90_000)
+        for n in (1, 2)
+    ]  # fmt: skip
+    found = VenuePosition(TICKER, Count(2_000), Money(2_000 * 8_800), Money(0), Money(0))
+    scene.at(60).read(1_000_000_000, [found], resting=tuple(strays), markets={TICKER: market()})
+    orders = [
+        PlaceOrder(
+            x.client_order_id, TICKER, "ask", Price(9_500), Count(1_500), "good_till_canceled", "target", "maker"
+        )
+        for x in strays
+    ]
+    scene.fill(orders[0], 9_500, 1_500)
+    scene.fill(orders[1], 9_500, 500)
+    assert not scene.trade().live()
+    [cancel] = [x for x in scene.effects if isinstance(x, CancelOrder)]
+    assert (cancel.client_order_id, cancel.order_id, cancel.ticker) == ("b0-7.t2", "x-b0-7.t2", TICKER)
+
+
+def test_the_price_it_is_amended_to_is_recorded_and_it_is_looked_at_again_in_a_second() -> None:
+    scene = Scene()
+    order = resting(scene)
+    scene.at(LATER + 5).tick(7_900, 8_100)
+    assert of(scene, order).price == 6_900
+    assert [x.at_ms - scene.now for x in scene.effects if isinstance(x, Wake)] == [1_000]
+
+
+def test_an_id_that_is_sent_again_carries_its_tick_and_is_looked_up_when_its_fate_is_unknown() -> None:
+    scene = Scene()
+    order = placed(scene)
+    scene.do(e.Sending(scene.now, order.client_order_id))
+    scene.at(LATER + 1).tick(7_900, 8_100)
+    [stop] = scene.sent()
+    assert stop.tick_ns == scene.now * 1_000_000
+    assert of(scene, order).reason == "left before its id was known" and of(scene, order).state is OrderState.UNKNOWN
+    assert not [x for x in scene.effects if isinstance(x, ResolveOrder)], "its reply may still come"
+    scene.at(LATER + 3).tick(7_900, 8_100)
+    [look_up] = [x for x in scene.effects if isinstance(x, ResolveOrder)]
+    assert look_up.sent_ms == of(scene, order).sent_ms > 0
+
+
+def test_a_target_waits_while_an_exit_of_its_trade_is_not_settled() -> None:
+    scene = Scene()
+    order = placed(scene)
+    exit_ = Order(
+        f"{scene.trade().id}.x1", scene.trade().id, TICKER, "ask", Price(9_000), Count(100), "immediate_or_cancel",
+        "exit", scene.now, OrderState.UNKNOWN,
+    )  # fmt: skip
+    scene.state.orders[exit_.client_order_id] = exit_
+    turn = scene.do(e.Sending(scene.now, order.client_order_id))
+    assert turn.answer is not None and not turn.answer.ok
