@@ -219,7 +219,8 @@ def described(turn: Turn, order: Order, seen: VenueOrder) -> None:
         order.count, seen.filled, seen.remaining
     )  # fmt: skip
     known = bool(order.order_id)
-    if turn.move_order(order, step, seen.order_id, seen.filled):
+    filled = min(seen.filled, order.count)  # adopted by one fill, it is that fill: the others are from before our books
+    if turn.move_order(order, step, seen.order_id, filled):
         claim(turn, order)
         _after_order(turn, order)
         _unlike_plan(turn, order, seen)

@@ -172,3 +172,14 @@ def test_a_forgotten_fill_beside_an_entry_of_the_other_side_is_protected_once_th
     trade = scene.state.trade_at(TICKER)
     assert trade is not None and trade.plan.stop is not None
     assert (trade.side, trade.open_count(), trade.state) == ("ask", 300, TradeState.OPEN)
+
+
+def test_an_order_adopted_by_one_fill_does_not_wait_for_those_from_before_the_books() -> None:
+    """Found by the simulator (seed 9996): it hid every difference of cash for good."""
+    scene = Scene()
+    fill(scene, 300, OURS)
+    scene.read(positions=[VenuePosition(TICKER, Count(300), Money(0), Money(0), Money(0))], markets={TICKER: market()})
+    order = scene.state.orders[OURS]
+    seen = VenueOrder("v1", OURS, TICKER, "bid", Price(4_000), Count(1_000), Count(1_000), Count(0), "executed", T0, T0)
+    scene.do(e.OrderSeen(scene.now, seen))
+    assert order.count == 300 and order.outstanding() == 0
