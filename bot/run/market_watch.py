@@ -52,7 +52,7 @@ class MarketWatch:
         self._fills_ms = now_ms()
 
     def discover(self) -> None:
-        """Find markets; what became of held ones is told to the core."""
+        """Find markets; what became of held ones, and of those last told as paused, is told to the core."""
         try:
             self._market_data.discover()
         except ReadFailed as failure:

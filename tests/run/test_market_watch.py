@@ -122,3 +122,26 @@ def test_many_fills_at_once_are_followed_once(monkeypatch: pytest.MonkeyPatch) -
     watch.follow_soon()
     gevent.sleep(0.1)
     assert followed == [1, 1]
+
+
+class Listed(Feed):
+    """Every market that is asked for is active again."""
+
+    connected_now = True
+
+    def discover(self) -> None: ...
+
+    def market(self, ticker: str) -> Any:
+        return SimpleNamespace(status="active", result="")
+
+
+def test_a_market_that_was_paused_is_asked_for_although_nothing_is_held_there_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch, _, _, state, told = scene()
+    state.status.update({"PAUSED-1": "inactive", "OVER-1": "finalized"})
+    monkeypatch.setattr(watch, "_market_data", Listed())
+    monkeypatch.setattr(watch, "follow", lambda: None)
+    watch.discover()
+    asked = [(x.ticker, x.status) for x in told if isinstance(x, MarketChange)]
+    assert asked == [("PAUSED-1", "active"), ("T", "active")], "the held one, and the paused one"
