@@ -20,17 +20,20 @@ end; one of a breaker is made longer by the next that trips, never shorter."""
 
 Quotes = Mapping[str, Quote | None]
 
+FIRST_PRICE_MS = 60_000
+"""So long after a restart, and after midnight, equity waits for prices; then what has none counts at its stop."""
+
 
 def judge(turn: Turn, quotes: Quotes | None = None) -> None:
     """On each sweep, and before each entry: end a pause that is over, begin one for what has tripped.
 
-    Equity is judged where every price of a live trade is at hand, or known not to be.
+    Equity is judged where every price of a live trade is at hand, or known not to be. A restart has none yet.
     """
     state, now = turn.state, turn.at_ms
     profit = None
-    if quotes is not None and state.cash is not None and quotes.keys() >= state.live_trade.keys():
+    if quotes is not None and _at_hand(state, now, quotes):
         profit = profit_at(state, quotes)
-        _mark(turn, profit)
+        _mark(turn, profit, _priced(state, quotes))
     if state.mode == "PAUSED" and state.mode_until_ms and now >= state.mode_until_ms:
         _move(turn, "ended", f"over: {state.mode_reason}", 0)
         turn.note("info", "entries_resumed", state.mode_reason)
@@ -50,8 +53,10 @@ def start(turn: Turn, quotes: Quotes) -> str:
     if day.value > day.limit:
         return f"{day.name}: {_told(day)}; entries are off until 00:00 UTC, or until the limit is raised"
     if drawdown.value > drawdown.limit:
-        same_day = now // DAY_MS == state.marked_day
-        turn.record(Marked(now, Money(profit), state.day_open if same_day else Money(profit)))
+        if now // DAY_MS == state.marked_day:
+            turn.record(Marked(now, Money(profit), state.day_open, state.day_unpriced))
+        else:
+            turn.record(Marked(now, Money(profit), Money(profit), not _priced(state, quotes)))
         turn.note("warning", "drawdown_accepted", f"{_told(drawdown)}: counted anew from here")
     return ""
 
@@ -81,16 +86,33 @@ def _at_stop(state: TradingState, position: Position) -> int:
     return min(each * abs(position.count), position.cost)
 
 
-def _mark(turn: Turn, profit: int) -> None:
+def _at_hand(state: TradingState, now_ms: int, quotes: Quotes) -> bool:
+    """Every price is known, or it is late enough to believe that none comes. An empty side is known."""
+    if state.cash is None or not quotes.keys() >= state.live_trade.keys():
+        return False
+    since, today = state.booted_ms, now_ms // DAY_MS
+    if today != state.marked_day:
+        since = max(since, today * DAY_MS)
+    return None not in quotes.values() or not 0 <= now_ms - since < FIRST_PRICE_MS
+
+
+def _priced(state: TradingState, quotes: Quotes) -> bool:
+    return all(mark_value(state.position(t), quotes.get(t)) is not None for t in {*quotes, *state.live_trade})
+
+
+def _mark(turn: Turn, profit: int, priced: bool) -> None:
     """Record where the day began, and a new peak: when it is a hundredth of the limit higher, not with every tick.
 
-    The first mark of all is a peak: what was lost before, by books older than marks, is no drawdown."""
+    The first mark of all is a peak: what was lost before, by books older than marks, is no drawdown. A day that began
+    while something had no price began no lower than the first full set of prices says: its limit is never loosened."""
     state, now = turn.state, turn.at_ms
     new_day = now // DAY_MS != state.marked_day
-    if new_day or profit - state.peak >= state.config.risk["max_drawdown"] // 100:
-        day_open = profit if new_day else state.day_open
+    corrected = not new_day and state.day_unpriced and priced
+    if new_day or corrected or profit - state.peak >= state.config.risk["max_drawdown"] // 100:
+        day_open = profit if new_day else max(profit, state.day_open) if corrected else state.day_open
         peak = max(profit, state.peak) if state.marked_day else profit
-        turn.record(Marked(now, Money(peak), Money(day_open)))
+        unpriced = not priced if new_day else state.day_unpriced and not corrected
+        turn.record(Marked(now, Money(peak), Money(day_open), unpriced))
 
 
 def _tripped(state: TradingState, now_ms: int, profit: int | None) -> list[tuple[Use, int]]:

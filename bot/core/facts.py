@@ -35,6 +35,8 @@ class Marked(msgspec.Struct, frozen=True, tag=True):
     at_ms: int
     peak: Money
     day_open: Money
+    unpriced: bool = False
+    """Something had no price when the day began: `day_open` is raised to the first result with all prices."""
 
 
 class ConfigChanged(msgspec.Struct, frozen=True, tag=True):

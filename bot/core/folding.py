@@ -77,6 +77,7 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             _change_mode(state, fact)
         case f.Marked():
             state.peak, state.day_open, state.marked_day = fact.peak, fact.day_open, fact.at_ms // 86_400_000
+            state.day_unpriced = fact.unpriced
         case f.ConfigChanged():
             state.config = fact.config
         case f.Suspected() if fact.since_ms:

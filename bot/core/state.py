@@ -68,6 +68,8 @@ class TradingState(msgspec.Struct):
     marked_day: int = 0
     day_open: Money = Money(0)
     """The result when `marked_day` began, and its peak so far: realised and unrealised, without what was paid in."""
+    day_unpriced: bool = False
+    """Something had no price when `day_open` was taken."""
     loss_streak: int = 0
     rejects: int = 0
     errors: list[int] = []

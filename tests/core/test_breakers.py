@@ -163,7 +163,7 @@ def test_equity_is_not_judged_on_a_part_of_the_prices() -> None:
     scene = held(stage(max_drawdown=1_000_000))
     scene.do(e.Sweep(scene.now, {}))
     assert scene.state.mode == "RUNNING"
-    scene.sweep(known=False)  # known to have no price: it counts at its stop
+    scene.at(60).sweep(known=False)  # known to have no price: it counts at its stop
     assert scene.state.mode == "PAUSED"
 
 

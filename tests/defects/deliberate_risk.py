@@ -5,6 +5,7 @@ from tests.defects.deliberate import Defect
 LIMITS = "tests/core/test_limits.py::"
 AGAIN = "tests/core/test_send_again.py::"
 BREAKERS = "tests/core/test_breakers.py::"
+RESULTS = "tests/core/test_results.py::"
 
 # fmt: off
 RISK = (
@@ -47,6 +48,16 @@ RISK = (
         "folding asks for a setting that an older journal lacks", "P5", "bot/core/folding.py",
         "fact.at_ms - ERRORS_KEPT_MS", 'fact.at_ms - state.config.risk["error_window"] * 1000',
         BREAKERS + "test_a_journal_older_than_the_breakers_settings_is_replayed",
+    ),
+    Defect(
+        "a restart judges equity before the first price", "R", "bot/core/breakers.py",
+        "return None not in quotes.values() or not 0 <= now_ms - since < FIRST_PRICE_MS", "return True",
+        RESULTS + "test_a_restart_judges_no_equity_before_the_first_price",
+    ),
+    Defect(
+        "a day that began without prices stays so", "R", "bot/core/breakers.py",
+        "corrected = not new_day and state.day_unpriced and priced", "corrected = False",
+        RESULTS + "test_a_day_that_began_without_prices_is_corrected_by_the_first_full_set_of_them",
     ),
     Defect(
         "what was lost before the first mark is a drawdown", "R", "bot/core/breakers.py",

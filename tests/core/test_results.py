@@ -1,0 +1,118 @@
+"""The result that breakers judge: with which prices, and that no loss is missing in it."""
+
+from scene import T0, TICKER, Scene, quote
+
+from bot.core import events as e
+from bot.core.facts import Marked
+from bot.core.state import dump, load
+from bot.core.trades import ExitPlan
+from bot.core.units import Money, Price
+
+MIDNIGHT = (T0 // 86_400_000 + 1) * 86_400_000
+ROOM = 1_000_000_000
+HALF = ExitPlan(Price(4_500), None, None, Price(1_000), 3_000)
+
+
+def winning(**limits: int) -> Scene:
+    """50 contracts from 0.50, now at 0.94: 21.99 after the fee. At its stop it would be -2.51."""
+    scene = Scene()
+    scene.state.config.risk.update(
+        max_order_cost=ROOM, max_market_exposure=ROOM, max_event_exposure=ROOM, max_total_exposure=ROOM, **limits
+    )
+    scene.held(5_000, 5_000, plan=HALF)
+    scene.at(5).sweep(9_400, 9_500)
+    assert (scene.state.peak, scene.state.mode) == (21_990_000, "RUNNING")
+    return scene
+
+
+def restarted(scene: Scene, second: float) -> Scene:
+    scene.state = load(dump(scene.state))
+    scene.at(second).do(e.Boot(scene.now, "b2", scene.state.config))
+    return scene
+
+
+# prices
+
+
+def test_a_restart_judges_no_equity_before_the_first_price() -> None:
+    """The stops' loop is the first to run: its first sweeps know no price, and that is no drawdown."""
+    scene = restarted(winning(max_drawdown=20_000_000, max_daily_loss=15_000_000), 20)
+    for second in (20, 22, 79):
+        scene.at(second).sweep(known=False)
+        assert scene.state.mode == "RUNNING"
+    scene.at(79.5).sweep(9_400, 9_500)
+    assert scene.state.mode == "RUNNING"
+
+
+def test_without_any_price_for_a_minute_after_a_restart_a_position_counts_at_its_stop() -> None:
+    scene = restarted(winning(max_drawdown=20_000_000), 20)
+    scene.at(79.999).sweep(known=False)
+    assert scene.state.mode == "RUNNING"
+    scene.at(80).sweep(known=False)
+    assert scene.state.mode_reason == "max_drawdown: 24.500000, the limit is 20.000000"
+
+
+def test_an_empty_side_after_a_restart_is_known_and_judged() -> None:
+    scene = restarted(winning(max_drawdown=20_000_000), 20)
+    scene.at(22).sweep(None, 9_900)
+    assert scene.state.mode_reason == "max_drawdown: 24.500000, the limit is 20.000000"
+
+
+def test_a_new_day_waits_for_the_prices_it_begins_with() -> None:
+    """At the stop the day would begin 24.50 too low, and its limit would be so much wider."""
+    scene = winning(max_daily_loss=15_000_000)
+    scene.now = MIDNIGHT + 1_000
+    scene.sweep(known=False)
+    assert scene.state.marked_day == T0 // 86_400_000
+    scene.now += 4_000
+    scene.sweep(9_400, 9_500)
+    assert scene.state.day_open == 21_990_000
+    scene.now += 2_000
+    scene.sweep(4_600, 4_700)
+    assert scene.state.mode_reason == "max_daily_loss: 24.000000, the limit is 15.000000"
+
+
+def test_a_day_that_began_without_prices_is_corrected_by_the_first_full_set_of_them() -> None:
+    scene = winning(max_daily_loss=15_000_000)
+    scene.now = MIDNIGHT + 60_000
+    scene.sweep(known=False)
+    assert scene.state.day_open == -2_510_000
+    scene.state = load(dump(scene.state))
+    scene.now += 2_000
+    scene.sweep(None, 9_500)
+    assert scene.state.day_open == -2_510_000, "an empty side is no price"
+    scene.now += 2_000
+    scene.sweep(9_400, 9_500)
+    assert scene.state.day_open == 21_990_000
+    scene.now += 2_000
+    scene.sweep(9_800, 9_900)
+    assert scene.state.day_open == 21_990_000, "once"
+    scene.now += 2_000
+    scene.sweep(4_600, 4_700)
+    assert scene.state.mode_reason == "max_daily_loss: 24.000000, the limit is 15.000000"
+
+
+def test_a_day_that_began_without_prices_is_never_corrected_downwards() -> None:
+    scene = winning(max_daily_loss=15_000_000)
+    scene.now = MIDNIGHT + 60_000
+    scene.sweep(known=False)
+    scene.now += 2_000
+    scene.do(e.Tick(scene.now, quote(1_000, 1_100, scene.now)))
+    [out] = scene.sent()
+    scene.reply(out, 5_000)
+    scene.fill(out, 1_000, 5_000)
+    scene.do(e.Sweep(scene.now, {}))
+    assert scene.state.day_open == -2_510_000
+    assert scene.state.mode_reason == "max_daily_loss: 17.500000, the limit is 15.000000"
+
+
+def test_the_operators_start_on_a_new_day_without_prices_leaves_its_beginning_open() -> None:
+    scene = winning(max_drawdown=20_000_000)
+    scene.now = MIDNIGHT + 1_000
+    answer = scene.do(e.Command(scene.now, "start", "you", {})).answer
+    assert answer is not None and answer.ok
+    assert [x for x in scene.facts if isinstance(x, Marked)][-1].unpriced
+    scene.now += 2_000
+    scene.sweep(9_400, 9_500)
+    assert (scene.state.day_open, scene.state.peak) == (Money(21_990_000), Money(21_990_000))
+    assert TICKER in scene.state.live_trade
