@@ -54,6 +54,7 @@ def stakes(state: TradingState, proposal: Proposal | None = None) -> dict[str, S
     """What each market can lose by open contracts, live entries, and the proposal if there is one.
 
     A market of no trade of ours belongs to the event and series that its ticker begins with, and excludes nothing.
+    Where our position and the exchange's differ the dearer one counts, and excludes nothing either.
     """
     markets = {t.ticker: t.market for t in state.trades.values()}
     if proposal is not None:
@@ -82,6 +83,10 @@ def stakes(state: TradingState, proposal: Proposal | None = None) -> dict[str, S
     for finding in state.findings.values():
         if finding.order is not None:
             add(finding.order.ticker, finding.order.side == "bid", resting_cost(finding.order))
+        if finding.position is not None:
+            more = finding.position.cost - state.position(finding.key).cost
+            add(finding.key, finding.position.count > 0, max(more, 0))
+            found[finding.key].exclusive = False
     if proposal is not None:
         add(proposal.market.ticker, proposal.side == "bid", entry_cost(proposal))
     return found

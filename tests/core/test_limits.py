@@ -9,6 +9,7 @@ from bot.core import events as e
 from bot.core import risk
 from bot.core.risk import Stake, worst_loss
 from bot.core.units import Count, Money, Price
+from bot.core.venue import VenuePosition
 
 DETROIT = "KXNBAGAME-26NOV21BOSDET-DET"
 LAKERS = "KXNBAGAME-26NOV21LALNYK-LAL"
@@ -137,3 +138,28 @@ def test_every_limit_says_what_uses_it_most() -> None:
     assert shown["max_event_exposure"] == (17_600_000, "KXNBAGAME-26NOV21BOSDET")
     assert shown["max_order_cost"] == (0, TICKER) and shown["max_open_trades"] == (1, "")
     assert shown["max_entry_rate"] == (1, "") and shown["insufficient_cash"] == (0, "")
+
+
+def test_a_position_that_our_books_lack_is_in_the_exposure_of_its_event_and_in_all() -> None:
+    scene = Scene()
+    strange = [VenuePosition(DETROIT, Count(100_000), Money(900 * DOLLAR), Money(0), Money(0))]
+    for second in (10, 20):
+        scene.at(second).read(positions=strange)
+    assert f"position:{DETROIT}" in scene.state.findings
+    assert risk.exposure(scene.state) == 900 * DOLLAR
+    scene.state.config.risk["max_total_exposure"] = 30 * DOLLAR
+    answer = scene.do(e.Propose(scene.now, wanted(), 0)).answer
+    assert answer is not None and answer.code == "max_event_exposure"
+    assert use(scene, "max_total_exposure", wanted()).value == 900 * DOLLAR + risk.entry_cost(wanted())
+
+
+@pytest.mark.parametrize("count, cost, counted", [(500, 5, 18), (5_000, 44, 44), (-300, 20, 20), (-300, 2, 18)])
+def test_where_a_position_differs_the_dearer_one_counts(count: int, cost: int, counted: int) -> None:
+    """Ours are 20 contracts for 18 dollars; NO of theirs is not set against YES of ours, nor added to it."""
+    scene = Scene()
+    scene.held(price=9_000)
+    other = [VenuePosition(TICKER, Count(count), Money(cost * DOLLAR), Money(0), Money(0))]
+    for second in (10, 20):
+        scene.at(second).read(positions=other)
+    assert f"position:{TICKER}" in scene.state.findings
+    assert use(scene, "max_market_exposure").value == risk.exposure(scene.state) == counted * DOLLAR

@@ -35,6 +35,11 @@ RISK = (
         LIMITS + "test_what_was_spent_since_the_last_reading_is_not_on_the_shard_any_more",
     ),
     Defect(
+        "a position that our books lack is no exposure", "R P7", "bot/core/risk.py",
+        "        if finding.position is not None:", "        if False:",
+        LIMITS + "test_a_position_that_our_books_lack_is_in_the_exposure_of_its_event_and_in_all",
+    ),
+    Defect(
         "entries have no rate", "R", "bot/core/risk.py",
         "o.created_ms > now_ms - MINUTE_MS", "o.created_ms > now_ms",
         LIMITS + "test_so_many_entries_in_a_minute_and_no_more",
