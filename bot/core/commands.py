@@ -4,9 +4,10 @@ import msgspec
 
 from bot.core import breakers, claiming, config, exiting, replanning, replies
 from bot.core.config import Param
-from bot.core.effects import CancelOrder
+from bot.core.effects import CancelOrder, ResolveOrder
 from bot.core.events import Command
-from bot.core.facts import ConfigChanged, ModeChanged, PlanChanged, TradingMode
+from bot.core.facts import ConfigChanged, ModeChanged, OrderRecalled, PlanChanged, TradingMode
+from bot.core.orders import OrderState
 from bot.core.trades import TradeState, exit_quote
 from bot.core.turn import Turn
 
@@ -72,7 +73,7 @@ def command(turn: Turn, event: Command, strategy_params: tuple[Param, ...], star
         turn.record(ModeChanged(turn.at_ms, after, f"{verb} by {event.actor}", event.actor))
     turn.note("warning" if verb == "kill" else "info", verb, f"{SAYS[verb]} ({event.actor})")
     if verb in ("stop", "kill", "flatten"):
-        _cancel_entries(turn)
+        _recall_entries(turn)
     if verb == "flatten":
         for ticker in sorted(state.live_trade):
             _leave(turn, ticker, event)
@@ -149,10 +150,17 @@ def _cancel(turn: Turn, event: Command) -> None:
     return turn.approve("cancel", f"cancelling {order.client_order_id}")
 
 
-def _cancel_entries(turn: Turn) -> None:
+def _recall_entries(turn: Turn) -> None:
+    """Cancel every live entry. That it is called back is a fact: no later word, and no restart, changes it."""
     for order in turn.state.orders.values():
-        if order.purpose == "entry" and order.live() and order.order_id:
+        if order.purpose != "entry" or not order.live():
+            continue
+        if not order.recall:
+            turn.record(OrderRecalled(turn.at_ms, order.client_order_id))
+        if order.order_id:
             turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
+        elif order.state is OrderState.UNKNOWN:
+            turn.do(ResolveOrder(order.client_order_id, order.ticker, order.sent_ms or order.created_ms))
 
 
 def _configure(turn: Turn, event: Command, strategy_params: tuple[Param, ...]) -> None:

@@ -98,6 +98,14 @@ class OrderAmended(msgspec.Struct, frozen=True, tag=True):
     price: Price
 
 
+class OrderRecalled(msgspec.Struct, frozen=True, tag=True):
+    """The operator called an entry back: it is not sent any more, and cancelled wherever it rests, until its end is
+    proven; whatever the mode is by then."""
+
+    at_ms: int
+    client_order_id: str
+
+
 class FillBooked(msgspec.Struct, frozen=True, tag=True):
     """A fill changed position and cash. `client_order_id` is empty while its order is not known to be ours."""
 
@@ -270,6 +278,7 @@ class Forgotten(msgspec.Struct, frozen=True, tag=True):
 Fact = (
     Booted
     | OrderAmended
+    | OrderRecalled
     | ModeChanged
     | Marked
     | ConfigChanged

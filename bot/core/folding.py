@@ -31,6 +31,8 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             _intend(state, fact)
         case f.OrderAmended():
             state.orders[fact.client_order_id].price = fact.price
+        case f.OrderRecalled():
+            state.orders[fact.client_order_id].recall = True
         case f.TradeOpened():
             _open_trade(state, fact)
         case f.TradeMoved():

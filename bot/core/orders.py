@@ -122,7 +122,7 @@ class Order(msgspec.Struct):
     fee_reserve: Money = Money(0)
     fees: Money = Money(0)
     recall: bool = False
-    """To be cancelled whenever it rests: its record was lost, and nobody waits for it."""
+    """To be cancelled whenever it rests: the operator called it back, or its record was lost."""
 
     def live(self) -> bool:
         return self.state in LIVE

@@ -48,6 +48,8 @@ def drop(turn: Turn, order: Order, reason: str) -> None:
 def _too_late(turn: Turn, order: Order) -> tuple[str, str] | None:
     if turn.state.mode != "RUNNING":
         return "not_running", f"entries are off: {turn.state.mode}"
+    if order.recall:
+        return "called_back", "entries were called back after it was decided"
     if turn.at_ms > order.valid_until_ms:
         return "lapsed", f"decided {turn.at_ms - order.created_ms} ms ago: its signal has lapsed"
     return None
@@ -123,16 +125,14 @@ def _resend_refused(turn: Turn, order: Order, outcome: Rejected) -> None:
 
 
 def withdraw(turn: Turn, order: Order) -> None:
-    """Cancel an entry that rests although entries were called back, or its trade is being left, before it was known;
-    and any order whose record was lost."""
+    """Cancel what rests although it was called back, or its trade is being left, or over, before that was known."""
     if order.state not in (OrderState.RESTING, OrderState.PARTLY_FILLED):
         return
     trade = turn.state.trades.get(order.trade_id)
-    leaving = trade is None or trade.state not in (TradeState.OPENING, TradeState.OPEN)
-    called_back = order.purpose == "entry" and (leaving or turn.state.mode in ("REDUCING", "HALTED"))
+    unwanted = order.purpose == "entry" and (trade is None or trade.state not in (TradeState.OPENING, TradeState.OPEN))
     if order.purpose == "target":
-        called_back = trade is None or not trade.live()
-    if order.order_id and (called_back or order.recall):
+        unwanted = trade is None or not trade.live()
+    if order.order_id and (unwanted or order.recall):
         turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
 
 
@@ -244,7 +244,10 @@ def order_resolved(turn: Turn, event: OrderResolved) -> None:
         text = f"{order.client_order_id} found: {event.order.status}, filled {format_count(event.order.filled)}"
         if order.state is OrderState.UNKNOWN:
             turn.note("info", "order_resolved", text, order.ticker)
+        known = bool(order.order_id)
         described(turn, order, event.order)
+        if not known:
+            withdraw(turn, order)
     elif event.absent and order.purpose == "target" and turn.at_ms < _sent_last(turn, order) + ARRIVE_MS:
         return  # it was sent once more meanwhile
     elif event.absent and order.state is OrderState.UNKNOWN and order.reason != "already_exists":

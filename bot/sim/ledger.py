@@ -41,7 +41,6 @@ class Ledger:
         """Ticker -> how long books and channel differed while the program swept."""
         self._compared = 0
         self._unnamed_since = 0
-        self._mode_since = (0, "")
 
     def begin(self) -> None:
         """The books begin anew with a restart: every fill is compared again."""
@@ -156,17 +155,14 @@ class Ledger:
         require(not live, f"a trade is still live in {ticker}, which has paid")
 
     def _called_back(self) -> None:
-        """Stopped or killed, no entry of ours goes on resting."""
+        """No entry that was live at a stop or kill goes on resting, whatever the mode is by now."""
         books, now = self.books, self.clock.now_ms
-        if books.mode != self._mode_since[1]:
-            self._mode_since = now, books.mode
-        since = max(self._mode_since[0], books.began_ms)
-        if books.mode not in ("REDUCING", "HALTED") or min(now, books.read_ms) < since + NAMED_MS:
-            return
         for order in books.open.values():
             truth = self.exchange.by_client_id.get(order.id)
-            rests = order.purpose == "entry" and not order.ended and truth is not None and truth.status == "resting"
-            require(not rests, f"{order.id} still rests {now - since} ms after {books.mode}")
+            if order.recalled_ms is None or order.ended or truth is None or truth.status != "resting":
+                continue
+            late = min(now, books.read_ms) >= max(order.recalled_ms, books.began_ms) + NAMED_MS
+            require(not late, f"{order.id} still rests {now - order.recalled_ms} ms after it was called back")
 
     # at rest
 

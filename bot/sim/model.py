@@ -109,6 +109,8 @@ class Intent(msgspec.Struct):
     ended: str = ""
     adopted_ms: int | None = None
     """When it was found though its record was lost: it is called back then."""
+    recalled_ms: int | None = None
+    """When an entry was called back by the operator's word."""
 
     def told(self) -> int:
         """What the exchange reported filled of an exit, and has not arrived as fills."""
@@ -221,6 +223,7 @@ class Books:
                     trade.from_ms = fact.at_ms
             case f.ModeChanged():
                 self.mode = fact.mode
+                self._recall(fact)
             case f.Difference():
                 self._difference(fact)
             case f.Reconciled():
@@ -295,6 +298,12 @@ class Books:
         order.filled, order.booked, order.adopted_ms = seen.filled, fact.booked, fact.at_ms
         order.ended = {"executed": "filled", "canceled": "cancelled"}.get(seen.status, "")
         self._moved(order, 0)
+
+    def _recall(self, fact: f.ModeChanged) -> None:
+        """The words that end in these modes call every entry back."""
+        for order in self.open.values() if fact.mode in ("REDUCING", "HALTED") else ():
+            if order.purpose == "entry" and order.recalled_ms is None:
+                order.recalled_ms = fact.at_ms
 
     def _moved(self, order: Intent, told_before: int) -> None:
         if order.open():

@@ -221,7 +221,10 @@ class Run:
         if program.state.mode != "RUNNING" and draw < 55:
             program.command("rearm" if program.state.mode == "HALTED" else "start", {})
         elif draw < 10 or program.state.mode != "RUNNING":
-            program.command(VERBS[rng.randrange(len(VERBS))], {})
+            verb = VERBS[rng.randrange(len(VERBS))]
+            program.command(verb, {})
+            if verb in ("stop", "kill") and rng.random() < 0.5:
+                self.clock.after(rng.randrange(100, 3_000), self._take_back)
         elif draw < 20 and live:
             program.command("close", {"ticker": live[rng.randrange(len(live))]})
         elif draw < 35 and (
@@ -243,6 +246,11 @@ class Run:
         elif draw < 90 and live:
             ticker = live[rng.randrange(len(live))]
             program.command("plan", {"ticker": ticker, **change_of_plan(rng, self.clock.now_ms)})
+
+    def _take_back(self) -> None:
+        """The operator thinks better of it, while the cancels of what was called back are still under way."""
+        if self.program is not None and not self.program.stopping and self.faults.on:
+            self.program.command("rearm" if self.program.state.mode == "HALTED" else "start", {})
 
     # the end
 

@@ -17,6 +17,8 @@ from bot.core import events as e
 from bot.core.effects import CancelOrder, PlaceOrder
 from bot.core.facts import TradingMode
 from bot.core.state import dump, load
+from bot.core.units import Count
+from bot.core.venue import Unknown, VenueOrder
 from bot.run import lease
 
 PAGE = Path(__file__).parents[2] / "docs" / "state-tables.md"
@@ -53,6 +55,8 @@ def page() -> str:
                 _observed("Mode", [(mode, _in_mode(mode)) for mode in MODES]),
                 "STANDBY belongs to a process without the lease: no core runs there. It shows the page and waits.",
                 _observed("Word", [(verb, _on_word(verb)) for verb in VERBS]),
+                "An entry that was called back is not sent any more, and is cancelled wherever it rests until its end "
+                "is proven: no later word and no restart changes that.",
                 "## Order book",
                 "The mirror of one market's book from the stream. `lost`: a gap in the sequence, a disconnect, or a "
                 "ticker or reading that says otherwise. `impossible_change`: it would leave less than nothing. A "
@@ -157,11 +161,32 @@ def _on_word(verb: str) -> dict[str, str]:
         "mode after": f"{before} to {mode}",
         "new entries": "on" if entry.ok else "off",
         "resting entries": "cancelled by id" if cancelled else "left resting",
+        "an entry of unknown fate": _found_later(verb, before),
         "positions": "left at once" if left else "kept",
         "stops": "working" if protected else "NOT WORKING",
         "after a restart": f"{restarted.state.mode}, stops {'armed' if armed else 'NOT ARMED'}",
         "says": commands.SAYS[verb],
     }
+
+
+def _found_later(verb: str, before: TradingMode) -> str:
+    """What becomes of an entry whose fate is unknown at the word, when it is found after the next word."""
+    scene = Scene()
+    scene.propose()
+    [entry] = scene.sent()
+    scene.do(e.Sending(scene.now, entry.client_order_id))
+    scene.do(e.CreateReplied(scene.now, entry.client_order_id, Unknown("timed out")))
+    scene.state.mode = before
+    scene.do(e.Command(scene.now, verb, "you", {}))
+    scene.do(e.Command(scene.now, "rearm" if scene.state.mode == "HALTED" else "start", "you", {}))
+    name = f"x-{entry.client_order_id}"
+    found = VenueOrder(
+        name, entry.client_order_id, entry.ticker, entry.side, entry.price, entry.count, Count(0), entry.count,
+        "resting", scene.now, scene.now,
+    )  # fmt: skip
+    scene.do(e.OrderResolved(scene.now, entry.client_order_id, found, False))
+    cancelled = any(isinstance(x, CancelOrder) for x in scene.effects)
+    return "cancelled when it is found" if cancelled else "left resting"
 
 
 def _held(mode: TradingMode) -> Scene:

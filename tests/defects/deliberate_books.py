@@ -125,6 +125,22 @@ BOOKS = (
         "tests/core/test_entries.py::test_resting_entries_are_cancelled_by_id_where_the_verb_says_so",
     ),
     Defect(
+        "a kill that was taken back leaves its entries resting", "P8", "bot/core/commands.py",
+        "        if not order.recall:\n            turn.record(OrderRecalled(turn.at_ms, order.client_order_id))\n", "",
+        "tests/core/test_recall.py::test_a_cancel_that_proved_nothing_is_repeated_with_each_reading",
+    ),
+    Defect(
+        "an entry that is found after its recall goes on resting", "P8 P2", "bot/core/replies.py",
+        "        if not known:\n            withdraw(turn, order)\n", "",
+        "tests/core/test_recall.py::test_an_entry_of_unknown_fate_is_cancelled_when_it_is_found",
+    ),
+    Defect(
+        "an entry that waited is sent after a kill that was taken back", "P8", "bot/core/replies.py",
+        "    if order.recall:\n        return", "    if False:\n        return",
+        "tests/core/test_recall.py::"
+        "test_an_entry_that_waits_to_be_sent_is_not_sent_after_a_kill_that_was_taken_back",
+    ),
+    Defect(
         "one word takes back a kill", "P8", "bot/core/commands.py",
         '    ("HALTED", "rearm"): "PAUSED",', '    ("HALTED", "rearm"): "RUNNING",',
         "tests/core/test_entries.py::test_kill_is_one_step_and_coming_back_takes_two",

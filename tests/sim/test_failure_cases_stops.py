@@ -182,6 +182,19 @@ def test_case_33_a_stop_outlives_every_end(end: str) -> None:
     assert stage.held() == 0
 
 
+@pytest.mark.parametrize("word, later", [("kill", "rearm"), ("stop", "start"), ("stop", "pause")])
+def test_an_entry_that_was_called_back_ends_though_its_cancel_was_lost_and_the_word_taken_back(
+    word: str, later: str
+) -> None:
+    stage = Stage([Fault("cancel", 0, "lost_request", 0)])
+    stage.enter(limit=50, tif="good_till_canceled")
+    stage.run(2).program.command(word, {})
+    stage.run(2).program.command(later, {})
+    stage.run(35)
+    assert stage.order(".e").state == "cancelled"
+    stage.books_equal()
+
+
 def test_case_34_one_exits_reply_is_slow() -> None:
     """Elsewhere the loop awaited it, and every other stop waited too."""
     stage = holding(Stage([Fault("create.exit", 0, "slow", 1_900)]))
