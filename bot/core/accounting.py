@@ -20,7 +20,7 @@ from bot.core.orders import OrderState, has_our_form
 from bot.core.state import settlement_key
 from bot.core.turn import Turn
 from bot.core.units import format_count, format_money
-from bot.core.venue import Settlement, Side, VenueOrder, VenuePosition
+from bot.core.venue import Settlement, VenueOrder, VenuePosition
 
 LAG_MS = 2_000
 """Reads lag writes by up to a second or so (kalshi-api.md 4.0); within this our own news outranks a reading."""
@@ -41,10 +41,12 @@ def account_read(turn: Turn, event: AccountRead) -> None:
     state = turn.state
     if state.cash is None:
         _baseline(turn, event)
+        adopting.adopt_found(turn, event)
         _orders(turn, event)
     else:
         for fill in event.fills:
             replies.book_fill(turn, fill)
+        adopting.adopt_found(turn, event)
         _orders(turn, event)
         adopting.adopt_strays(turn, event)
         for settlement in event.settlements:
@@ -66,7 +68,7 @@ def market_changed(turn: Turn, event: MarketChange) -> None:
 
 
 def _baseline(turn: Turn, event: AccountRead) -> None:
-    """The books begin here: balance, positions and ids as found; each position gets the default exit plan."""
+    """The books begin here: balance, positions and ids as found; each position is to get the default exit plan."""
     turn.record(
         SeenBefore(
             turn.at_ms,
@@ -77,18 +79,14 @@ def _baseline(turn: Turn, event: AccountRead) -> None:
     turn.record(Forgotten(turn.at_ms, event.started_ms - KEEP_MS))
     turn.record(CashBaseline(turn.at_ms, event.balance))
     turn.note("info", "baseline", f"books begin with {format_money(event.balance)} cash")
-    state, paid = turn.state, {s.ticker for s in event.settlements}
+    paid = {s.ticker for s in event.settlements}
     for found in event.positions:
         if found.count and found.ticker not in paid:  # positions may lag behind settlements
-            turn.record(PositionAdopted(turn.at_ms, found.ticker, found.count, found.cost, found.realized, found.fees))
-            market = event.markets.get(found.ticker)
-            if market is not None:
-                side: Side = "bid" if found.count > 0 else "ask"
-                each, quote = found.cost // abs(found.count), event.quotes.get(found.ticker)
-                plan = adopting.default_plan(state, market, side, each, quote)
-                adopting.adopt_position(turn, market, plan, adopting.ADOPTED, adopting.FOUND)
-            else:
-                turn.note("alarm", "unprotected", "position found, its market could not be read: no stop", found.ticker)
+            turn.record(
+                PositionAdopted(
+                    turn.at_ms, found.ticker, found.count, found.cost, found.realized, found.fees, protect=True
+                )
+            )
 
 
 def _orders(turn: Turn, event: AccountRead) -> None:

@@ -25,7 +25,21 @@ def wanted_markets(state: TradingState, resting: list[VenueOrder]) -> set[str]:
     """Tickers of what a reading may have to adopt."""
     orders = {o.ticker for o in resting if has_our_form(o.client_order_id) and o.order_id not in state.order_ids}
     fills = {b.fill.ticker for b in state.unclaimed.values() if replies.stray(state, b.fill)}
-    return {t for t in orders | fills if t not in state.live_trade}
+    return {t for t in orders | fills | state.unprotected if t not in state.live_trade}
+
+
+def adopt_found(turn: Turn, event: AccountRead) -> None:
+    """Positions of the baseline get the default plan, each with the first reading that shows its market."""
+    state = turn.state
+    for ticker in sorted(state.unprotected - state.live_trade.keys()):
+        market, position = event.markets.get(ticker), state.position(ticker)
+        if market is not None:
+            side: Side = "bid" if position.count > 0 else "ask"
+            each = position.cost // abs(position.count)
+            plan = default_plan(state, market, side, each, event.quotes.get(ticker))
+            adopt_position(turn, market, plan, ADOPTED, FOUND)
+        elif not state.reconciled_ms:  # once for each start
+            turn.note("alarm", "unprotected", "position found, its market could not be read: no stop yet", ticker)
 
 
 def adopt_position(turn: Turn, market: Market, plan: ExitPlan, strategy: str, reason: str) -> Trade:

@@ -173,7 +173,8 @@ class QuoteVanished(msgspec.Struct, frozen=True, tag=True):
 
 
 class PositionAdopted(msgspec.Struct, frozen=True, tag=True):
-    """A position found on the exchange at the baseline, before this journal began."""
+    """A position found on the exchange. `protect`: at the baseline, and a trade with the default plan follows as soon
+    as its market can be read; else the operator accepted it as it is."""
 
     at_ms: int
     ticker: str
@@ -181,6 +182,7 @@ class PositionAdopted(msgspec.Struct, frozen=True, tag=True):
     cost: Money
     realized: Money
     fees: Money
+    protect: bool = False
 
 
 class OrderAdopted(msgspec.Struct, frozen=True, tag=True):

@@ -63,6 +63,7 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             _book_settlement(state, fact)
         case f.PositionAdopted():
             state.positions[fact.ticker] = Position(fact.ticker, fact.count, fact.cost, fact.realized, fact.fees)
+            (state.unprotected.add if fact.protect else state.unprotected.discard)(fact.ticker)
         case f.CashMoved():
             _move_cash(state, fact)
         case f.OrderAdopted():
@@ -173,6 +174,8 @@ def _book_fill(state: TradingState, fact: f.FillBooked) -> None:
     before = state.position(fill.ticker)
     after, cash_change = positions.apply_fill(before, fill)
     state.positions[fill.ticker] = after
+    if before.count * after.count <= 0:  # what was found is gone; what is held now is somebody's decision
+        state.unprotected.discard(fill.ticker)
     if state.cash is not None:
         state.cash = Money(state.cash + cash_change)
     state.moves.append(Move(fill.at_ms, fill.ticker, Count(after.count - before.count), cash_change))
@@ -251,6 +254,7 @@ def _open_trade(state: TradingState, fact: f.TradeOpened) -> None:
     state.trades[trade.id] = trade
     state.live_trade[trade.ticker] = trade.id
     if fact.adopted:
+        state.unprotected.discard(fact.ticker)
         state.unclaimed = {k: b for k, b in state.unclaimed.items() if b.fill.ticker != fact.ticker}
 
 
@@ -281,6 +285,7 @@ def _book_settlement(state: TradingState, fact: f.SettlementBooked) -> None:
     before = state.position(paid.ticker)
     after = positions.settle(before, paid.revenue)
     state.positions[paid.ticker] = after
+    state.unprotected.discard(paid.ticker)
     if state.cash is not None:
         state.cash = Money(state.cash + paid.revenue)
     state.moves.append(Move(paid.settled_ms, paid.ticker, Count(-before.count), paid.revenue))

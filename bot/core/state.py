@@ -90,6 +90,8 @@ class TradingState(msgspec.Struct):
     fill_ids: dict[str, int] = {}
     settlement_ids: dict[str, int] = {}
     forgotten_ms: int = 0
+    unprotected: set[str] = set()
+    """Markets of positions found at the baseline that wait for their trade: the market could not be read yet."""
     status: dict[str, str] = {}
     suspects: dict[str, int] = {}
     findings: dict[str, Finding] = {}

@@ -30,6 +30,9 @@ FRESH_MS = 10_000
 SIGNATURE_MS = 30_000
 """An order is absent only in listings fresher than its request's signature could still be accepted (DESIGN.md 2.2)."""
 
+NOT_THE_MARKET = ("auth", "connection", "rate_limited")
+"""A reading of a market that fails so says nothing about that market: the next one would fail as well."""
+
 
 def read_account(
     reads: KalshiReads,
@@ -81,13 +84,13 @@ def read_account(
 
 
 def _markets(tickers: set[str], read_market: Callable[[str], tuple[Market, Quote]]) -> dict[str, tuple[Market, Quote]]:
-    """Those of them that the exchange knows."""
+    """Those of them that could be read: trouble with one market is no reason to leave the others without a stop."""
     found = {}
     for ticker in sorted(tickers):
         try:
             found[ticker] = read_market(ticker)
         except ReadFailed as failure:
-            if failure.kind != "not_found":
+            if failure.kind in NOT_THE_MARKET:
                 raise
     return found
 

@@ -228,9 +228,8 @@ ORDERS = (
         "tests/sim/test_failure_cases_orders.py::test_case_4_the_reply_is_lost_the_order_filled_the_process_restarts",
     ),
     Defect(
-        "a found position gets no stop", "P5", "bot/core/accounting.py",
-        "                adopting.adopt_position(turn, market, plan, adopting.ADOPTED, adopting.FOUND)",
-        "                pass",
+        "a found position gets no stop", "P5", "bot/core/adopting.py",
+        "            adopt_position(turn, market, plan, ADOPTED, FOUND)\n", "            pass\n",
         "tests/core/test_accounting.py::test_the_books_begin_with_the_account_as_found_and_its_positions_get_a_plan",
     ),
     Defect(
