@@ -14,6 +14,9 @@ from bot.core.venue import Quote
 RECONCILE_GRACE_MS = 5_000
 """A reading takes time: the last one may be this much older than the interval before entries stop."""
 
+SHOWN_GRACE_MS = 15_000
+"""Its listings may lag besides: the moment that all of it shows may be this much older than the interval."""
+
 
 def propose(turn: Turn, event: Propose, reconcile_interval_ms: int) -> None:
     """Open a bracket for the proposal, or refuse it with a reason code."""
@@ -77,6 +80,9 @@ def _gate(turn: Turn, event: Propose, reconcile_interval_ms: int) -> tuple[str, 
     age = now - state.reconciled_ms
     if age > reconcile_interval_ms + RECONCILE_GRACE_MS:
         return "not_reconciled", f"the last full reconciliation is {age} ms old"
+    shown = now - state.read_ms
+    if shown > reconcile_interval_ms + SHOWN_GRACE_MS:
+        return "not_reconciled", f"the last full reconciliation shows the account as it was {shown} ms ago"
     if "cash:account" in state.findings:
         return "cash_difference", "our cash differs from the exchange's balance: entries stop until it is explained"
     if f"position:{market.ticker}" in state.findings:

@@ -40,6 +40,11 @@ RISK = (
         LIMITS + "test_a_position_that_our_books_lack_is_in_the_exposure_of_its_event_and_in_all",
     ),
     Defect(
+        "how old the account is that a reading shows does not matter", "R P7", "bot/core/entering.py",
+        "    if shown > reconcile_interval_ms + SHOWN_GRACE_MS:", "    if False:",
+        "tests/core/test_entries.py::test_entries_stop_when_the_last_reading_shows_an_account_of_long_ago",
+    ),
+    Defect(
         "entries have no rate", "R", "bot/core/risk.py",
         "o.created_ms > now_ms - MINUTE_MS", "o.created_ms > now_ms",
         LIMITS + "test_so_many_entries_in_a_minute_and_no_more",
