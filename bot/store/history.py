@@ -32,7 +32,7 @@ from bot.store.rows import (
     table_types,
     values,
 )
-from bot.store.sqlite import connect
+from bot.store.sqlite import connect, explained
 
 if TYPE_CHECKING:
     from gevent.threadpool import ThreadPool
@@ -91,8 +91,9 @@ class History:
     def open(self) -> None:
         """Raises StoreError, StoreCorrupt."""
         self._db = connect(self.path, STEPS, synchronous="FULL")
-        self._outbox_number = outbox.open_outbox(self._db, self.remote)
-        self._prune(self._db)
+        with explained(self.path):
+            self._outbox_number = outbox.open_outbox(self._db, self.remote)
+            self._prune(self._db)
         self._reader = sqlite3.connect(f"file:{quote(str(self.path))}?mode=ro", uri=True, check_same_thread=False)
 
     def put(self, *rows: Row) -> int:

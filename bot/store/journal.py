@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from bot.store.committer import Committer
-from bot.store.sqlite import StoreCorrupt, StoreError, connect, damaged
+from bot.store.sqlite import StoreCorrupt, StoreError, connect, damaged, explained
 
 KEPT_SNAPSHOTS = 3
 
@@ -136,12 +136,10 @@ class SqliteDisk:
     def open(self) -> int:
         self._db = connect(self.path, STEPS, synchronous="FULL")
         try:
-            self._verify(self._db)
-            self._db.execute("UPDATE head SET epoch = epoch + 1")
-            self.epoch, last_seq = self._head(self._db)
-        except sqlite3.DatabaseError as error:
-            self.close()
-            raise damaged(self.path, str(error)) from error
+            with explained(self.path):
+                self._verify(self._db)
+                self._db.execute("UPDATE head SET epoch = epoch + 1")
+                self.epoch, last_seq = self._head(self._db)
         except StoreError:
             self.close()
             raise
@@ -149,12 +147,10 @@ class SqliteDisk:
 
     def load(self) -> Loaded:
         db = self._opened()
-        try:
+        with explained(self.path):
             newest = db.execute("SELECT seq, hash, state FROM snapshots ORDER BY seq DESC LIMIT 1").fetchone()
             seq, hash, state = newest or (0, "", None)
             records = db.execute("SELECT seq, body FROM records WHERE seq > ? ORDER BY seq", (seq,)).fetchall()
-        except sqlite3.DatabaseError as error:
-            raise damaged(self.path, str(error)) from error
         return Loaded(state, seq, hash, records)
 
     def commit(self, batch: Sequence[Record | Snapshot]) -> None:

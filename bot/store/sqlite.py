@@ -2,11 +2,18 @@
 
 import sqlite3
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 WAL_HEADER = struct.Struct(">8I")
 FRAME_HEADER = struct.Struct(">6I")
+
+IN_THE_WAY = (
+    sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
+)  # fmt: skip
+"""Results that say nothing about the file, only about what is around it (https://www.sqlite.org/rescode.html)."""
 
 
 class StoreError(Exception):
@@ -23,7 +30,7 @@ def connect(path: Path, steps: Sequence[str], *, synchronous: str) -> sqlite3.Co
     The connection may move between threads but must be used by one at a time. Transactions are explicit.
     """
     _check_wal(path)
-    try:
+    with explained(path):
         db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
         try:
             _check(db, path)
@@ -35,14 +42,21 @@ def connect(path: Path, steps: Sequence[str], *, synchronous: str) -> sqlite3.Co
         except BaseException:
             db.close()
             raise
-    except sqlite3.OperationalError as error:
-        raise StoreError(
-            f"{path}: cannot be opened ({error}). Check that DATA_DIR exists, is writable by this user, "
-            "has free space, and that no other program holds the file."
-        ) from error
-    except sqlite3.DatabaseError as error:
-        raise damaged(path, str(error)) from error
     return db
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """What SQLite raises, as a StoreError: a full disk or a lock is in the way, anything else is damage."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in IN_THE_WAY:
+            raise damaged(path, str(error)) from error
+        raise StoreError(
+            f"{path}: cannot be used now ({error}). Leave the file where it is. Check that DATA_DIR exists, is "
+            "writable by this user and has free space, end any other program that holds the file, then start again."
+        ) from error
 
 
 def damaged(path: Path, what: str) -> StoreCorrupt:

@@ -1,11 +1,14 @@
 """A damaged journal is refused with what to do, never loaded in part; what a crash leaves behind is no damage."""
 
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
-from test_journal import filled, opened
+from test_journal import environment, filled, opened, python
 
+from bot.store import sqlite as opening
+from bot.store.history import History
 from bot.store.journal import JournalCorrupt, JournalError
 
 
@@ -146,6 +149,65 @@ def test_a_missing_folder_is_an_error_but_no_damage(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="Check that DATA_DIR exists") as caught:
         opened(tmp_path / "absent" / "journal.db")
     assert not isinstance(caught.value, JournalCorrupt)
+
+
+def locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> sqlite3.Connection:
+    """Somebody else holds the file for writing, and nobody waits for him."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    connect = sqlite3.connect
+    monkeypatch.setattr(opening.sqlite3, "connect", lambda path, **more: connect(path, **{**more, "timeout": 0.01}))
+    return other
+
+
+def test_a_journal_that_somebody_holds_is_no_damage_and_is_left_where_it_is(tmp_path: Path, monkeypatch) -> None:
+    """It was called damaged, with the advice to move it away: every stop of the account would have been forgotten."""
+    path = tmp_path / "journal.db"
+    filled(path)
+    other = locked(path, monkeypatch)
+    with pytest.raises(JournalError, match=r"locked.*Leave the file where it is.*end any other program") as caught:
+        opened(path)
+    assert not isinstance(caught.value, JournalCorrupt)
+    other.close()
+    assert len(opened_and_loaded(path)) == 20
+
+
+def test_a_history_that_somebody_holds_is_no_damage(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "history.db"
+    history = History(path)
+    history.open()
+    history.close()
+    other = locked(path, monkeypatch)
+    with pytest.raises(JournalError, match=r"locked.*Leave the file where it is") as caught:
+        History(path).open()
+    assert not isinstance(caught.value, JournalCorrupt)
+    other.close()
+
+
+def test_a_full_disk_at_the_start_is_no_damage(tmp_path: Path) -> None:
+    """However little can still be written."""
+    path = tmp_path / "journal.db"
+    filled(path, 60, batch=60)
+    start = """
+        import resource, signal, sys
+        from pathlib import Path
+        from bot.store.journal import JournalCorrupt, JournalError, Journal
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        for kilobytes in range(0, 48, 8):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, resource.RLIM_INFINITY))
+            try:
+                Journal(Path(sys.argv[1])).open()
+                print("opened")
+            except JournalError as error:
+                print("damaged" if isinstance(error, JournalCorrupt) else "in the way", error)
+    """
+    done = subprocess.run(python(start, path), env=environment(), capture_output=True, text=True, timeout=60)
+    said = done.stdout.splitlines()
+    assert len(said) == 6 and not done.stderr, done.stderr
+    assert not [line for line in said if "damaged" in line], said
+    refused = [line for line in said if line.startswith("in the way")]
+    assert refused and all("has free space" in line and "Leave the file where it is" in line for line in refused), said
+    assert len(opened_and_loaded(path)) == 60
 
 
 def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
