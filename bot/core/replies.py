@@ -248,8 +248,8 @@ def order_resolved(turn: Turn, event: OrderResolved) -> None:
         described(turn, order, event.order)
         if not known:
             withdraw(turn, order)
-    elif event.absent and order.purpose == "target" and turn.at_ms < _sent_last(turn, order) + ARRIVE_MS:
-        return  # it was sent once more meanwhile
+    elif event.absent and order.purpose != "entry" and turn.at_ms < _sent_last(turn, order) + ARRIVE_MS:
+        return  # it was sent once more since what was listed, and may still arrive
     elif event.absent and order.state is OrderState.UNKNOWN and order.reason != "already_exists":
         turn.note("info", "order_absent", f"{order.client_order_id} was never applied", order.ticker)
         turn.move_order(order, "absent")

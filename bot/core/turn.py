@@ -66,7 +66,7 @@ class Turn:
             return False
         news = after != order.state or filled > order.filled or (order_id and not order.order_id)
         news = news or (reason in orders.SPENT and order.reason not in orders.SPENT)
-        if news or (event == "sent" and (not order.sent_ms or order.purpose == "target")):
+        if news or (event == "sent" and (not order.sent_ms or order.purpose != "entry")):
             self.record(OrderMoved(self.at_ms, order.client_order_id, event, order_id, Count(filled), reason, again_ms))
         return True
 

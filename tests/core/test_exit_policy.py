@@ -214,7 +214,7 @@ def test_an_unknown_exit_that_never_arrived_is_followed_by_the_next() -> None:
     scene = Scene()
     first = fired(scene)
     scene.do(e.CreateReplied(scene.now, first.client_order_id, Unknown("timeout")))
-    scene.at(40).do(e.OrderResolved(scene.now, first.client_order_id, None, True))
+    scene.at(70).do(e.OrderResolved(scene.now, first.client_order_id, None, True))
     [second] = scene.sent()
     assert second.client_order_id != first.client_order_id
 

@@ -4,6 +4,7 @@ from tests.defects.deliberate import Defect
 
 _RESTING = "tests/core/test_resting.py"
 _EDGES = "tests/core/test_resting_edges.py"
+_RESENT = "tests/core/test_resent_exits.py"
 
 # fmt: off
 RESTING = (
@@ -58,6 +59,16 @@ RESTING = (
         "a target is absent though its id was sent again since", "P2", "bot/core/replies.py",
         "turn.at_ms < _sent_last(turn, order) + ARRIVE_MS", "turn.at_ms < order.created_ms",
         f"{_RESTING}::test_absence_of_a_target_is_no_proof_while_another_send_of_its_id_may_be_under_way",
+    ),
+    Defect(
+        "what is absent is judged from an exit's first send", "P2", "bot/core/turn.py",
+        '(not order.sent_ms or order.purpose != "entry")', '(not order.sent_ms or order.purpose == "target")',
+        f"{_RESENT}::test_an_exit_that_was_sent_again_is_not_absent_and_nothing_is_sold_in_its_place",
+    ),
+    Defect(
+        "an exit is absent though its id was sent again since", "P2", "bot/core/replies.py",
+        'event.absent and order.purpose != "entry" and', 'event.absent and order.purpose == "target" and',
+        f"{_RESENT}::test_an_exit_that_was_sent_again_is_not_absent_and_nothing_is_sold_in_its_place",
     ),
     Defect(
         "a target found after the disk was lost is forgotten by the stop", "P3", "bot/core/adopting.py",
