@@ -88,7 +88,7 @@ RISK: tuple[Param, ...] = (
 )
 
 
-class Config(msgspec.Struct, frozen=True):
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`risk` and `strategy` hold every parameter by name, in core units."""
 
     version: int

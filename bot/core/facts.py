@@ -13,14 +13,18 @@ from bot.core.venue import Market, Settlement, Side, TimeInForce, VenueFill, Ven
 TradingMode = Literal["RUNNING", "PAUSED", "REDUCING", "HALTED"]
 
 
-class Booted(msgspec.Struct, frozen=True, tag=True):
+class _Journaled(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """A field that this version does not know is refused, never dropped: a newer version may have put a stop there."""
+
+
+class Booted(_Journaled, frozen=True):
     """A process took over this journal."""
 
     at_ms: int
     boot: str
 
 
-class ModeChanged(msgspec.Struct, frozen=True, tag=True):
+class ModeChanged(_Journaled, frozen=True):
     at_ms: int
     mode: TradingMode
     reason: str
@@ -29,7 +33,7 @@ class ModeChanged(msgspec.Struct, frozen=True, tag=True):
     """When it ends by itself; 0: not before somebody says so."""
 
 
-class Marked(msgspec.Struct, frozen=True, tag=True):
+class Marked(_Journaled, frozen=True):
     """The peak of the result so far, realised and unrealised, and what it was when the UTC day of `at_ms` began."""
 
     at_ms: int
@@ -39,12 +43,12 @@ class Marked(msgspec.Struct, frozen=True, tag=True):
     """Something had no price when the day began: `day_open` is raised to the first result with all prices."""
 
 
-class ConfigChanged(msgspec.Struct, frozen=True, tag=True):
+class ConfigChanged(_Journaled, frozen=True):
     at_ms: int
     config: Config
 
 
-class TradeOpened(msgspec.Struct, frozen=True, tag=True):
+class TradeOpened(_Journaled, frozen=True):
     """A bracket exists: market, entry side and exit plan. Its orders follow as their own facts."""
 
     at_ms: int
@@ -60,7 +64,7 @@ class TradeOpened(msgspec.Struct, frozen=True, tag=True):
     adopted_cost: Money = Money(0)
 
 
-class OrderIntended(msgspec.Struct, frozen=True, tag=True):
+class OrderIntended(_Journaled, frozen=True):
     """An order is about to be sent. For an entry this is durable before its bytes leave."""
 
     at_ms: int
@@ -77,7 +81,7 @@ class OrderIntended(msgspec.Struct, frozen=True, tag=True):
     """An entry is not sent after this."""
 
 
-class OrderMoved(msgspec.Struct, frozen=True, tag=True):
+class OrderMoved(_Journaled, frozen=True):
     """An order took one step of its table. `filled` is the exchange's figure so far."""
 
     at_ms: int
@@ -90,7 +94,7 @@ class OrderMoved(msgspec.Struct, frozen=True, tag=True):
     """A deferred order may be sent again from then on."""
 
 
-class OrderAmended(msgspec.Struct, frozen=True, tag=True):
+class OrderAmended(_Journaled, frozen=True):
     """A target that rests is to leave at this price instead: its limit from now on."""
 
     at_ms: int
@@ -98,7 +102,7 @@ class OrderAmended(msgspec.Struct, frozen=True, tag=True):
     price: Price
 
 
-class OrderRecalled(msgspec.Struct, frozen=True, tag=True):
+class OrderRecalled(_Journaled, frozen=True):
     """The operator called an entry back: it is not sent any more, and cancelled wherever it rests, until its end is
     proven; whatever the mode is by then."""
 
@@ -106,7 +110,7 @@ class OrderRecalled(msgspec.Struct, frozen=True, tag=True):
     client_order_id: str
 
 
-class FillBooked(msgspec.Struct, frozen=True, tag=True):
+class FillBooked(_Journaled, frozen=True):
     """A fill changed position and cash. `client_order_id` is empty while its order is not known to be ours."""
 
     at_ms: int
@@ -114,7 +118,7 @@ class FillBooked(msgspec.Struct, frozen=True, tag=True):
     client_order_id: str
 
 
-class FillClaimed(msgspec.Struct, frozen=True, tag=True):
+class FillClaimed(_Journaled, frozen=True):
     """A fill booked earlier turned out to belong to this order."""
 
     at_ms: int
@@ -122,7 +126,7 @@ class FillClaimed(msgspec.Struct, frozen=True, tag=True):
     client_order_id: str
 
 
-class ExitFired(msgspec.Struct, frozen=True, tag=True):
+class ExitFired(_Journaled, frozen=True):
     """A trade is being left. `again`: orders can be sent again after a time in which none could, and the bound begins
     anew at the price seen now."""
 
@@ -133,7 +137,7 @@ class ExitFired(msgspec.Struct, frozen=True, tag=True):
     again: bool = False
 
 
-class ExitAttempted(msgspec.Struct, frozen=True, tag=True):
+class ExitAttempted(_Journaled, frozen=True):
     """Exit order number `attempt` of the trade was handed to the executor; none before `retry_ms`.
 
     Not `taken`: the exchange refused it, was not reached, or did not answer.
@@ -146,14 +150,14 @@ class ExitAttempted(msgspec.Struct, frozen=True, tag=True):
     taken: bool = True
 
 
-class TradeMoved(msgspec.Struct, frozen=True, tag=True):
+class TradeMoved(_Journaled, frozen=True):
     at_ms: int
     trade_id: str
     event: TradeEvent
     exit_kind: ExitKind | None = None
 
 
-class PlanChanged(msgspec.Struct, frozen=True, tag=True):
+class PlanChanged(_Journaled, frozen=True):
     """`author` is the operator, or the plan's own rule that carried the stop: trailing or break-even."""
 
     at_ms: int
@@ -162,7 +166,7 @@ class PlanChanged(msgspec.Struct, frozen=True, tag=True):
     author: str = ""
 
 
-class QuoteVanished(msgspec.Struct, frozen=True, tag=True):
+class QuoteVanished(_Journaled, frozen=True):
     """The side a trade can be left at became empty (`vanished_ms` > 0), stayed so long enough to be believed
     (`confirmed`), or came back (0)."""
 
@@ -172,7 +176,7 @@ class QuoteVanished(msgspec.Struct, frozen=True, tag=True):
     confirmed: bool = False
 
 
-class PositionAdopted(msgspec.Struct, frozen=True, tag=True):
+class PositionAdopted(_Journaled, frozen=True):
     """A position found on the exchange. `protect`: at the baseline, and a trade with the default plan follows as soon
     as its market can be read; else the operator accepted it as it is."""
 
@@ -185,7 +189,7 @@ class PositionAdopted(msgspec.Struct, frozen=True, tag=True):
     protect: bool = False
 
 
-class OrderAdopted(msgspec.Struct, frozen=True, tag=True):
+class OrderAdopted(_Journaled, frozen=True):
     """An order of ours whose record was lost is known again; its fills up to `booked` are in the books already."""
 
     at_ms: int
@@ -198,7 +202,7 @@ class OrderAdopted(msgspec.Struct, frozen=True, tag=True):
     """Cancel it whenever it rests."""
 
 
-class CashMoved(msgspec.Struct, frozen=True, tag=True):
+class CashMoved(_Journaled, frozen=True):
     """Money was paid in or out: named by the exchange (`transfer_id`), or a difference that the operator accepted."""
 
     at_ms: int
@@ -207,12 +211,12 @@ class CashMoved(msgspec.Struct, frozen=True, tag=True):
     actor: str
 
 
-class SettlementBooked(msgspec.Struct, frozen=True, tag=True):
+class SettlementBooked(_Journaled, frozen=True):
     at_ms: int
     settlement: Settlement
 
 
-class SeenBefore(msgspec.Struct, frozen=True, tag=True):
+class SeenBefore(_Journaled, frozen=True):
     """Fills and settlements older than the baseline: known, and never to be booked."""
 
     at_ms: int
@@ -220,7 +224,7 @@ class SeenBefore(msgspec.Struct, frozen=True, tag=True):
     settlement_ids: dict[str, int]
 
 
-class CashBaseline(msgspec.Struct, frozen=True, tag=True):
+class CashBaseline(_Journaled, frozen=True):
     """The exchange's balance at the first full reading: our books start here."""
 
     at_ms: int
@@ -230,7 +234,7 @@ class CashBaseline(msgspec.Struct, frozen=True, tag=True):
 DifferenceKind = Literal["position", "cash", "order", "channel"]
 
 
-class Difference(msgspec.Struct, frozen=True, tag=True):
+class Difference(_Journaled, frozen=True):
     """Ours and the exchange's figures differ beyond read lag; `kind` position, cash, order (somebody else's), or
     channel (the private channels tell another position than our books)."""
 
@@ -246,7 +250,7 @@ class Difference(msgspec.Struct, frozen=True, tag=True):
     """Of kind position: the exchange's own figures."""
 
 
-class Suspected(msgspec.Struct, frozen=True, tag=True):
+class Suspected(_Journaled, frozen=True):
     """A difference seen once: it counts when it outlasts read lag. `since_ms` 0 withdraws it."""
 
     at_ms: int
@@ -254,7 +258,7 @@ class Suspected(msgspec.Struct, frozen=True, tag=True):
     since_ms: int
 
 
-class Reconciled(msgspec.Struct, frozen=True, tag=True):
+class Reconciled(_Journaled, frozen=True):
     """A full reading of the account was compared with our books. `shards`: cash by shard, where it was told."""
 
     at_ms: int
@@ -262,7 +266,7 @@ class Reconciled(msgspec.Struct, frozen=True, tag=True):
     shards: dict[str, Money] = {}
 
 
-class MarketMoved(msgspec.Struct, frozen=True, tag=True):
+class MarketMoved(_Journaled, frozen=True):
     """A held market changed status: paused, active, closed, determined, settled."""
 
     at_ms: int
@@ -270,7 +274,7 @@ class MarketMoved(msgspec.Struct, frozen=True, tag=True):
     status: str
 
 
-class Forgotten(msgspec.Struct, frozen=True, tag=True):
+class Forgotten(_Journaled, frozen=True):
     """Ended orders, trades and old ids leave the state (history keeps them): work does not grow with history."""
 
     at_ms: int

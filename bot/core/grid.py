@@ -5,7 +5,7 @@ import msgspec
 from bot.core.units import ONE, Price
 
 
-class Band(msgspec.Struct, frozen=True):
+class Band(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Prices start, start+step, ... up to end, in 1/10,000 dollar."""
 
     start: Price
@@ -13,7 +13,7 @@ class Band(msgspec.Struct, frozen=True):
     step: Price
 
 
-class PriceGrid(msgspec.Struct, frozen=True):
+class PriceGrid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bands in ascending order. 0 and 1 dollar are never valid prices."""
 
     bands: tuple[Band, ...]

@@ -95,7 +95,7 @@ Purpose = Literal["entry", "exit", "target"]
 """A target rests in the book; taken on the tick, it is an exit."""
 
 
-class Order(msgspec.Struct):
+class Order(msgspec.Struct, forbid_unknown_fields=True):
     """One order of ours. `filled` is what the exchange reported, `booked` what arrived as fills."""
 
     client_order_id: str

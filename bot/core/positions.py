@@ -6,7 +6,7 @@ from bot.core.units import ONE, Count, Money
 from bot.core.venue import Quote, Side, VenueFill
 
 
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`realized` is before fees, as the exchange counts it; `fees` are all fees paid in this market."""
 
     ticker: str

@@ -16,7 +16,7 @@ SCHEMA = 1
 """Version of this state and of the facts; a snapshot of another version is not loaded."""
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A difference between our books and the exchange's that outlasted read lag."""
 
     kind: f.DifferenceKind
@@ -30,7 +30,7 @@ class Finding(msgspec.Struct, frozen=True):
     """The exchange's own figures, for a finding of kind position."""
 
 
-class Move(msgspec.Struct, frozen=True):
+class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one fill or settlement changed: a reading may have been made before it (`at_ms` is the exchange's time)."""
 
     at_ms: int
@@ -39,7 +39,7 @@ class Move(msgspec.Struct, frozen=True):
     cash: Money
 
 
-class TradingState(msgspec.Struct):
+class TradingState(msgspec.Struct, forbid_unknown_fields=True):
     """Everything the core knows. `cash` is None until the first full reading of the account gave the baseline."""
 
     config: Config
@@ -151,7 +151,7 @@ def load(blob: bytes) -> TradingState:
 
 
 def hash_of(blob: bytes) -> str:
-    """Hash of a dumped state. A stored snapshot is checked as stored: a newer version may dump more fields."""
+    """Hash of a dumped state. A stored snapshot is checked as stored: an older version may have dumped fewer fields."""
     return hashlib.sha256(blob).hexdigest()
 
 

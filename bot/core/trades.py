@@ -46,7 +46,7 @@ def advance(state: TradeState, event: TradeEvent) -> TradeState | None:
     return TRANSITIONS.get((state, event))
 
 
-class ExitPlan(msgspec.Struct, frozen=True):
+class ExitPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When and how far to go. Prices are YES prices at the side we can trade on (bid for a long, ask for a short)."""
 
     stop: Price | None
@@ -64,7 +64,7 @@ class ExitPlan(msgspec.Struct, frozen=True):
     """The target rests in the book as an order, instead of being taken on the tick."""
 
 
-class Trade(msgspec.Struct):
+class Trade(msgspec.Struct, forbid_unknown_fields=True):
     """`side` is the entry's: bid holds YES, ask holds NO. Counts and money come from booked fills only."""
 
     id: str

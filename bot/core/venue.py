@@ -30,7 +30,7 @@ class Quote(msgspec.Struct, frozen=True):
     source: Literal["book", "ticker", "rest"]
 
 
-class Market(msgspec.Struct, frozen=True):
+class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The standing facts of one market, with those of its event and series that trading needs."""
 
     ticker: str
@@ -58,7 +58,7 @@ class Market(msgspec.Struct, frozen=True):
     result: str
 
 
-class VenueOrder(msgspec.Struct, frozen=True):
+class VenueOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One order as the exchange describes it (user_order frame or order read)."""
 
     order_id: str
@@ -74,7 +74,7 @@ class VenueOrder(msgspec.Struct, frozen=True):
     updated_ms: int
 
 
-class VenueFill(msgspec.Struct, frozen=True):
+class VenueFill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One execution of one of our orders; trade_id is unique."""
 
     trade_id: str
@@ -90,7 +90,7 @@ class VenueFill(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class VenuePosition(msgspec.Struct, frozen=True):
+class VenuePosition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One market's signed position, with the exchange's own cost and realised figures."""
 
     ticker: str
@@ -107,7 +107,7 @@ class Balance(msgspec.Struct, frozen=True):
     shards: dict[str, Money] = {}
 
 
-class Settlement(msgspec.Struct, frozen=True):
+class Settlement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A market that paid out. Booked once, keyed by ticker and settled time."""
 
     ticker: str

@@ -205,6 +205,8 @@ class SqliteDisk:
         for seq, its_epoch, crc, hash, state in db.execute(
             "SELECT seq, epoch, crc, hash, state FROM snapshots ORDER BY seq DESC"
         ):
+            if seq > last_seq:
+                raise damaged(self.path, f"its head names record {last_seq} as the last, a snapshot is of record {seq}")
             if not isinstance(state, bytes) or crc != _crc(seq, its_epoch, hash.encode() + state):
                 raise damaged(self.path, f"the snapshot at record {seq} fails its checksum")
             oldest = seq

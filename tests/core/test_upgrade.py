@@ -77,6 +77,12 @@ def test_no_journaled_type_asks_for_more_than_its_first_version_wrote() -> None:
         )
 
 
+def test_every_journaled_type_refuses_what_it_does_not_know() -> None:
+    """A field of a newer version was dropped without a word: a second stop, say, and the journal went on without it."""
+    for name, kind in journaled(TradingState, journaled(facts.Fact, {})).items():
+        assert kind.__struct_config__.forbid_unknown_fields, f"{name}: give it forbid_unknown_fields=True"
+
+
 def bare(value: Any) -> Any:
     """Builtins of `value` with only what its first version wrote: every field that came later is left out."""
     if not isinstance(value, msgspec.Struct):

@@ -5,6 +5,16 @@ from tests.defects.deliberate import Defect
 # fmt: off
 ACCOUNT = (
     Defect(
+        "what a newer version journaled is dropped", "P5", "bot/core/facts.py",
+        "tag=True, forbid_unknown_fields=True", "tag=True",
+        "tests/run/test_restore.py::test_records_of_a_newer_version_are_refused_and_lose_nothing",
+    ),
+    Defect(
+        "a snapshot of a record that is not there is loaded", "P5", "bot/store/journal.py",
+        "            if seq > last_seq:\n", "            if False:\n",
+        "tests/store/test_journal_damage.py::test_a_snapshot_of_a_record_that_is_not_there_is_refused",
+    ),
+    Defect(
         "one market that cannot be read keeps the books from beginning", "P5", "bot/run/account.py",
         "            if failure.kind in NOT_THE_MARKET:\n", "            if failure.kind != \"not_found\":\n",
         "tests/core/test_found_positions.py::"

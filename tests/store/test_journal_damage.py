@@ -9,7 +9,7 @@ from test_journal import environment, filled, opened, python
 
 from bot.store import sqlite as opening
 from bot.store.history import History
-from bot.store.journal import JournalCorrupt, JournalError
+from bot.store.journal import JournalCorrupt, JournalError, _crc
 
 
 def damage_body(db: sqlite3.Connection) -> None:
@@ -68,6 +68,20 @@ def test_a_damaged_snapshot_is_refused(tmp_path: Path) -> None:
         db.execute("UPDATE snapshots SET hash = 'other'")
     db.close()
     with pytest.raises(JournalCorrupt, match="snapshot at record 1"):
+        opened(path)
+
+
+def test_a_snapshot_of_a_record_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """It was loaded, and the next records were skipped at each restart: they are not after it."""
+    path = tmp_path / "journal.db"
+    journal = opened(path)
+    journal.append([b"a", b"b", b"c"])
+    journal.snapshot(3, b"state", "hash")
+    journal.close()
+    with sqlite3.connect(path) as db:
+        db.execute("INSERT INTO snapshots SELECT 9, epoch, ?, hash, state FROM snapshots", (_crc(9, 1, b"hashstate"),))
+    db.close()
+    with pytest.raises(JournalCorrupt, match="record 3 as the last, a snapshot is of record 9"):
         opened(path)
 
 
