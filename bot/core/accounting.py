@@ -106,7 +106,7 @@ def _orders(turn: Turn, event: AccountRead) -> None:
         gone = order.state in (OrderState.RESTING, OrderState.PARTLY_FILLED) and order.client_order_id not in listed
         if gone and order.changed_ms < horizon(event):
             turn.move_order(order, "lost", reason="not in the listing of resting orders")
-        if order.state is OrderState.UNKNOWN:
+        if order.state is OrderState.UNKNOWN or (order.state is OrderState.CANCELLED and order.outstanding()):
             turn.do(ResolveOrder(order.client_order_id, order.ticker, order.sent_ms or order.created_ms))
     resting_ids = {o.order_id for o in event.resting}
     for name, finding in list(state.findings.items()):

@@ -220,8 +220,9 @@ def _realize(state: TradingState, at_ms: int, amount: int) -> None:
 def _move_order(state: TradingState, fact: f.OrderMoved) -> None:
     order = state.orders[fact.client_order_id]
     _count_trouble(state, order, fact)
+    ended = fact.event == "cancelled" and order.state is OrderState.CANCELLED  # a cancel's reply is no last word
+    order.filled = Count(max(order.booked if ended else order.filled, fact.filled))
     order.state = orders.TRANSITIONS[order.state, fact.event]
-    order.filled = Count(max(order.filled, fact.filled))
     order.changed_ms = fact.at_ms
     if fact.event == "sent":
         order.sent_ms = fact.at_ms

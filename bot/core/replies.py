@@ -184,6 +184,8 @@ def cancel_replied(turn: Turn, event: CancelReplied) -> None:
             _resolve(turn, order)
             return
         turn.move_order(order, "cancelled", filled=order.count - outcome.reduced)
+        if order.outstanding():  # its fills are under way, or somebody had decreased it: its description says which
+            _resolve(turn, order)
         _after_order(turn, order)
     elif isinstance(outcome, NotSent):
         turn.note("warning", "cancel_not_sent", f"cancel of {order.client_order_id}: {outcome.reason}", order.ticker)
@@ -213,7 +215,8 @@ def described(turn: Turn, order: Order, seen: VenueOrder) -> None:
         turn.move_order(order, "absent")
         _after_order(turn, order)
         return
-    if seen.filled < order.filled:
+    ended = order.state is OrderState.CANCELLED and seen.status == "canceled" and order.purpose != "exit"
+    if seen.filled < (order.booked if ended else order.filled):
         return
     step = "cancelled" if seen.status == "canceled" and seen.filled < order.count else reported(
         order.count, seen.filled, seen.remaining
@@ -229,10 +232,11 @@ def described(turn: Turn, order: Order, seen: VenueOrder) -> None:
 
 
 def _unlike_plan(turn: Turn, order: Order, seen: VenueOrder) -> None:
-    """A target that an earlier life amended, and forgot, is cancelled: it is placed anew where it belongs."""
+    """A target that an earlier life amended, and forgot, or that somebody else decreased, is cancelled: it is placed
+    anew as it belongs."""
     trade = turn.state.trades.get(order.trade_id)
-    misplaced = order.purpose == "target" and order.live() and seen.price != order.price
-    if misplaced and trade is not None and trade.state is TradeState.OPEN:
+    unlike = seen.price != order.price or seen.filled + seen.remaining < order.count
+    if order.purpose == "target" and order.live() and unlike and trade is not None and trade.state is TradeState.OPEN:
         turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
 
 

@@ -64,7 +64,9 @@ class Turn:
                 order.ticker,
             )
             return False
-        news = after != order.state or filled > order.filled or (order_id and not order.order_id)
+        ended = event == "cancelled" and order.state is orders.OrderState.CANCELLED  # of which less may have filled
+        news = after != order.state or filled > order.filled or (ended and filled < order.filled)
+        news = news or (order_id != "" and not order.order_id)
         news = news or (reason in orders.SPENT and order.reason not in orders.SPENT)
         if news or (event == "sent" and (not order.sent_ms or order.purpose != "entry")):
             self.record(OrderMoved(self.at_ms, order.client_order_id, event, order_id, Count(filled), reason, again_ms))

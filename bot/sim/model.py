@@ -171,7 +171,10 @@ class Books:
                 self._adopted(fact)
             case f.OrderMoved():
                 order, before = self.orders[fact.client_order_id], self.orders[fact.client_order_id].told()
-                order.filled = max(order.filled, fact.filled)
+                again = (
+                    order.ended == fact.event == "cancelled"
+                )  # a cancel's reply can claim too much: decreased before
+                order.filled = max(order.booked if again else order.filled, fact.filled)
                 if fact.event in ("filled", "cancelled", "rejected", "absent"):
                     order.ended = fact.event
                 self._moved(order, before)

@@ -3,6 +3,7 @@
 from tests.defects.deliberate import Defect
 
 _RESTING = "tests/core/test_resting.py"
+_DECREASED = "tests/core/test_decreased.py"
 _EDGES = "tests/core/test_resting_edges.py"
 _RESENT = "tests/core/test_resent_exits.py"
 
@@ -69,6 +70,21 @@ RESTING = (
         "an exit is absent though its id was sent again since", "P2", "bot/core/replies.py",
         'event.absent and order.purpose != "entry" and', 'event.absent and order.purpose == "target" and',
         f"{_RESENT}::test_an_exit_that_was_sent_again_is_not_absent_and_nothing_is_sold_in_its_place",
+    ),
+    Defect(
+        "what a cancel did not take away is believed to have filled, whatever its description says", "P4",
+        "bot/core/replies.py", "(order.booked if ended else order.filled)", "order.filled",
+        f"{_DECREASED}::test_the_stop_sells_all_of_a_position_whose_target_was_decreased_by_hand",
+    ),
+    Defect(
+        "fills that a cancel claims and that never come are not looked for", "P4", "bot/core/accounting.py",
+        " or (order.state is OrderState.CANCELLED and order.outstanding()):", ":",
+        f"{_DECREASED}::test_what_a_cancel_claims_is_looked_up_again_until_its_fills_are_here_or_denied",
+    ),
+    Defect(
+        "a target that somebody decreased rests on for a part", "P4", "bot/core/replies.py",
+        " or seen.filled + seen.remaining < order.count\n", "\n",
+        f"{_DECREASED}::test_a_target_seen_decreased_is_cancelled_and_placed_anew_for_all_that_is_held",
     ),
     Defect(
         "a target found after the disk was lost is forgotten by the stop", "P3", "bot/core/adopting.py",
