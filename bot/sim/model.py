@@ -170,14 +170,7 @@ class Books:
             case f.OrderAdopted():
                 self._adopted(fact)
             case f.OrderMoved():
-                order, before = self.orders[fact.client_order_id], self.orders[fact.client_order_id].told()
-                again = (
-                    order.ended == fact.event == "cancelled"
-                )  # a cancel's reply can claim too much: decreased before
-                order.filled = max(order.booked if again else order.filled, fact.filled)
-                if fact.event in ("filled", "cancelled", "rejected", "absent"):
-                    order.ended = fact.event
-                self._moved(order, before)
+                self._step(self.orders[fact.client_order_id], fact)
             case f.TradeOpened():
                 long = fact.side == "bid"
                 self.trades[fact.trade_id] = Bracket(
@@ -307,6 +300,14 @@ class Books:
         for order in self.open.values() if fact.mode in ("REDUCING", "HALTED") else ():
             if order.purpose == "entry" and order.recalled_ms is None:
                 order.recalled_ms = fact.at_ms
+
+    def _step(self, order: Intent, fact: f.OrderMoved) -> None:
+        before = order.told()
+        again = order.ended == fact.event == "cancelled"  # the reply to a cancel may have claimed too much
+        order.filled = max(order.booked if again else order.filled, fact.filled)
+        if fact.event in ("filled", "cancelled", "rejected", "absent"):
+            order.ended = fact.event
+        self._moved(order, before)
 
     def _moved(self, order: Intent, told_before: int) -> None:
         if order.open():
