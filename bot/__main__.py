@@ -1,7 +1,6 @@
 """The command line: `python -m bot COMMAND`. Each command imports what it needs, so that none is slowed by another."""
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -51,6 +50,7 @@ def kill(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bot kill", description=COMMANDS["kill"][0])
     parser.add_argument("--reason", default="bot kill", help="shown on the page and kept in the journal")
     reason = parser.parse_args(argv).reason
+    from bot.run.halt_file import write
     from bot.settings import Settings, SettingsError
 
     try:
@@ -59,13 +59,14 @@ def kill(argv: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     order = folder / "halt"
-    draft = folder / "halt.new"
-    draft.write_text(json.dumps({"reason": reason, "at_ms": time.time_ns() // 1_000_000}) + "\n")
-    draft.replace(order)
+    write(order, reason, time.time_ns() // 1_000_000)
     deadline = time.monotonic() + OBEYED_WITHIN_S
     while order.exists():
         if time.monotonic() > deadline:
-            print(f"No bot has taken the order in {order}: none runs on this folder. One that starts will obey it.")
+            print(
+                f"Nobody has confirmed the order in {order}: no bot runs on this folder, or it cannot write its "
+                "journal and has halted until it ends. One that starts will obey it."
+            )
             return 3
         time.sleep(0.05)
     print("Halted: no more entries; exits go on. Resume on the page.")

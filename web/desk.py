@@ -17,6 +17,8 @@ class Answer(TypedDict):
     code: str
     detail: str
     state: str
+    durable: bool
+    """False: accepted and in force, but not on disk yet; `detail` says what a restart would make of it."""
 
 
 class Desk(Protocol):
@@ -36,7 +38,7 @@ class Desk(Protocol):
         """One of meta, status, performance, risk, health, config."""
 
     def command(self, verb: str, args: dict[str, Any], actor: str, request_id: str) -> Answer:
-        """Decide on a command; waits without holding the hub. The same request_id is the same command."""
+        """Decide on a command; waits for the disk, without holding the hub. The same request_id is the same command."""
 
     def metrics(self) -> bytes:
         """Prometheus text."""

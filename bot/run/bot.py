@@ -35,10 +35,10 @@ from bot.kalshi.orders import KalshiOrders
 from bot.kalshi.rest import KalshiReads, ReadFailed
 from bot.market_data.market_data import MarketData
 from bot.market_data.recorder import Recorder
-from bot.run import halt_file
 from bot.run.account import look_up, read_account
 from bot.run.door import Door, allowed, now_ms, sends_exit, unanswered
 from bot.run.executor import Executor, Job
+from bot.run.halt_file import HaltFile
 from bot.run.history_rows import equity_row, rows_of, version_of
 from bot.run.loops import HubLag, Loop
 from bot.run.market_rows import MarketRows
@@ -102,6 +102,7 @@ class Bot:
         self.history = history
         self.reads = reads
         self.orders = orders
+        self.halt_file = HaltFile(settings.data_dir / "halt")
         self.executor = executor
         self.market_data = market_data
         self.recorder = recorder
@@ -116,7 +117,6 @@ class Bot:
             "tickstop_tick_to_send_seconds", "Tick received to exit order's bytes sent", registry=self.registry,
             buckets=(0.0001, 0.0002, 0.0003, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.012, 0.025, 0.05, 0.1, 0.5, 1, 5),
         )  # fmt: skip
-        self._verbose = settings.verbose
         self.sent_orders = 0
         self.hub_lag = HubLag()
         self.reconcile_error, self.key_refused = "", False
@@ -249,7 +249,7 @@ class Bot:
 
     def on_tick(self, quote: Quote) -> None:
         """From the stream, for each change of a market's top of book. The hot path."""
-        if self._verbose:
+        if self.settings.verbose:
             prices.info("%s %s/%s %s", quote.ticker, quote.bid, quote.ask, quote.source)
         if quote.ticker not in self.state.live_trade:
             return
@@ -438,10 +438,9 @@ class Bot:
         return self.history.put(*changed)
 
     def _obey_halt_file(self) -> None:
-        path = self.settings.data_dir / "halt"
-        reason = halt_file.asked(path)
-        if reason is None:
-            return
-        if self.state.mode != "HALTED":
-            self.command("kill", {}, f"command line ({reason})", f"halt-{now_ms()}")
-        halt_file.remove(path)
+        reason = self.halt_file.asked()
+        if reason is not None:
+            if self.state.mode != "HALTED":
+                self.command("kill", {}, f"command line ({reason})", f"halt-{now_ms()}")
+            self.halt_file.obeyed(self.door.seq)
+        self.halt_file.remove(self.journal.durable_seq)

@@ -1,18 +1,25 @@
 """The desk: the small front that web sees. Reads views, takes commands; while no bot runs here it says so."""
 
+import logging
 from typing import Any
 
 import msgspec
+from gevent import get_hub
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from bot.core import config
 from bot.core.units import format_count, format_money, format_price
-from bot.run import page
+from bot.run import halt_file, page
 from bot.run.bot import Bot
 from bot.run.door import now_ms
 from bot.run.market_rows import MarketRows, row_with_book
 
 Dict = dict[str, Any]
+
+DURABLE_WITHIN_S = 2.0
+"""So long the answer to a command waits for the disk; entries wait as long for theirs."""
+
+log = logging.getLogger("Tickstop")
 
 _HISTORY = {"fills": "fills", "trades": "trades", "decisions": "decisions", "settlements": "settlements",
             "equity": "equity", "audit": "audit"}  # fmt: skip
@@ -97,11 +104,30 @@ class Desk:
         return config.shown(bot.state.config, bot.strategy.params)
 
     def command(self, verb: str, args: dict[str, Any], actor: str, request_id: str) -> Dict:
-        if self.bot is None:
-            return {"result": "refused", "code": "standby", "detail": self.standby_reason, "state": "STANDBY"}
-        answer = self.bot.command(verb, args, actor, request_id)
+        """In force at once; the answer waits until it is on disk too, or says that it is not."""
+        bot = self.bot
+        if bot is None:
+            standby = {"result": "refused", "code": "standby", "detail": self.standby_reason, "state": "STANDBY"}
+            return {**standby, "durable": True}
+        answer = bot.command(verb, args, actor, request_id)
+        text, state, seq = answer.text, bot.state.mode, bot.door.seq
+        durable = not answer.ok or bot.journal.wait(seq, DURABLE_WITHIN_S)
+        if not durable:
+            kept = verb == "kill" and self._halt_kept(bot, actor, seq)
+            then = f"{bot.halt_file.path} makes a restart halt again" if kept else "a restart would forget it"
+            text = f"{text}; in force, but not on disk yet: {then}"
         result = "accepted" if answer.ok else "refused"
-        return {"result": result, "code": answer.code, "detail": answer.text, "state": self.bot.state.mode}
+        return {"result": result, "code": answer.code, "detail": text, "state": state, "durable": durable}
+
+    def _halt_kept(self, bot: Bot, actor: str, seq: int) -> bool:
+        """Leave a kill that the journal does not take where the next start finds it; off the hub: the disk may hang."""
+        try:
+            get_hub().threadpool.apply(halt_file.write, (bot.halt_file.path, f"kill by {actor}", now_ms()))
+        except OSError as error:
+            log.error("%s cannot be written: %s", bot.halt_file.path, error)
+            return False
+        bot.halt_file.obeyed(seq)
+        return True
 
     def metrics(self) -> bytes:
         registry = CollectorRegistry()

@@ -10,7 +10,7 @@ export async function act(button, { pending, path, body = {}, what }) {
   button.setAttribute("aria-busy", "true");
   try {
     const answer = await send(path, body);
-    outcome(`${what}: ${answer.detail}`);
+    outcome(`${what}: ${answer.detail}`, !answer.durable);
     return answer;
   } catch (error) {
     outcome(`${what} failed. ${error.message}`, true);

@@ -146,6 +146,16 @@ BOOKS = (
         "tests/core/test_entries.py::test_kill_is_one_step_and_coming_back_takes_two",
     ),
     Defect(
+        "bot kill is confirmed before it is on disk", "P8", "bot/run/halt_file.py",
+        "if self._obeyed is None or durable_seq < self._seq:", "if self._obeyed is None:",
+        "tests/run/test_durable_words.py::test_a_kill_that_the_journal_does_not_take_outlives_a_restart",
+    ),
+    Defect(
+        "a kill on the page is confirmed before it is on disk", "P8", "bot/run/desk.py",
+        "not answer.ok or bot.journal.wait(seq, DURABLE_WITHIN_S)", "True",
+        "tests/run/test_durable_words.py::test_a_kill_that_the_journal_does_not_take_outlives_a_restart",
+    ),
+    Defect(
         "a halt is forgotten in a restart", "P8 C33", "bot/core/step.py",
         "    turn.record(Booted(turn.at_ms, event.boot))\n",
         "    turn.record(Booted(turn.at_ms, event.boot))\n"

@@ -14,7 +14,6 @@ from bot.core.events import AccountRead, Proposal, Propose
 from bot.core.grid import CENT_GRID
 from bot.core.orders import Order, OrderState
 from bot.core.positions import Position
-from bot.core.state import new_state
 from bot.core.trades import ExitPlan
 from bot.core.units import Count, Money, Price
 from bot.core.venue import Accepted, Market, Outcome
@@ -25,6 +24,7 @@ from bot.run.door import now_ms
 from bot.run.executor import Executor, WriteBudget
 from bot.run.loops import Loop
 from bot.run.odds_feed import OddsFeed
+from bot.run.restore import restore
 from bot.settings import Settings
 from bot.store.history import History
 from bot.store.journal import Journal
@@ -95,20 +95,25 @@ class NoReads:
         return read
 
 
-@pytest.fixture
-def bot(tmp_path: Path) -> Iterator[Bot]:
-    settings = Settings.load({"DATA_DIR": str(tmp_path), "STOP_LOSS_CHECK_INTERVAL": "0.1"}, tmp_path / "none")
+def alone(folder: Path) -> Bot:
+    """As it starts in this folder, new or left by another; nothing runs yet."""
+    settings = Settings.load({"DATA_DIR": str(folder), "STOP_LOSS_CHECK_INTERVAL": "0.1"}, folder / "none")
     strategy = Favourites()
-    journal = Journal(tmp_path / "journal.db", lambda *_: None)
-    journal.open()
-    history = History(tmp_path / "history.db", "paper", remote="")
+    journal = Journal(folder / "journal.db", lambda *_: None)
+    state, _ = restore(journal, default_config(strategy), "RUNNING", now_ms())
+    history = History(folder / "history.db", "paper", remote="")
     history.open()
-    bot = Bot(
-        settings, new_state(default_config(strategy), "RUNNING", now_ms()), boot="b", account="", journal=journal,
+    return Bot(
+        settings, state, boot="b", account="", journal=journal,
         history=history, supabase=None, reads=NoReads(), orders=Orders(), executor=Executor(WriteBudget(100, 100)),  # type: ignore[arg-type]
-        market_data=Feed(), recorder=Recorder(tmp_path / "recordings"),  # type: ignore[arg-type]
+        market_data=Feed(), recorder=Recorder(folder / "recordings"),  # type: ignore[arg-type]
         odds=OddsFeed(None, 60, now_ms), strategy=strategy, publish=lambda: None,  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+@pytest.fixture
+def bot(tmp_path: Path) -> Iterator[Bot]:
+    bot = alone(tmp_path)
     yield bot
     bot.stop(0.2)
 

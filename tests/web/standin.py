@@ -42,6 +42,7 @@ class StandInDesk:
         self.external: list[str] = []
         self.commands: list[tuple[str, dict[str, Any], str, str]] = []
         self.is_alive = True
+        self.durable = True
         self.closed: set[str] = set()
         self.cancelled: set[str] = set()
         self.notes: dict[str, dict[str, Any]] = {}
@@ -140,8 +141,8 @@ class StandInDesk:
     def ready(self) -> tuple[bool, dict[str, Any]]:
         return True, {"exchange": "reachable"}
 
-    def _answer(self, result: str, code: str, detail: str) -> dict[str, str]:
-        return {"result": result, "code": code, "detail": detail, "state": self.state}
+    def _answer(self, result: str, code: str, detail: str) -> dict[str, Any]:
+        return {"result": result, "code": code, "detail": detail, "state": self.state, "durable": self.durable}
 
     def _now(self) -> int:
         return int(time.time() * 1000) if self.clock else START_MS + self.steps * 1000

@@ -108,6 +108,13 @@ def test_commands_reach_the_desk_with_actor_and_request_id(script, browser, desk
     assert (verb, args, request_id) == ("close", {"ticker": ticker(0)}, "k-1") and actor.startswith("session ")
 
 
+def test_a_word_that_is_not_on_disk_is_accepted_and_says_so(script, desk):
+    assert script.post("/api/v1/bot/pause").json["durable"] is True
+    desk.durable = False
+    answer = script.post("/api/v1/bot/kill")
+    assert (answer.status_code, answer.json["result"], answer.json["durable"]) == (200, "accepted", False)
+
+
 def test_kill_is_one_step_in_every_state_and_needs_no_body(script, desk):
     for state in ("RUNNING", "PAUSED", "REDUCING", "HALTED", "STANDBY"):
         desk.state = state

@@ -188,7 +188,14 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Answer": obj(
-        {"result": one_of("accepted"), "code": TEXT, "detail": TEXT, "state": TEXT, "request_id": TEXT},
+        {
+            "result": one_of("accepted"),
+            "code": TEXT,
+            "detail": TEXT,
+            "state": TEXT,
+            "durable": {"type": "boolean", "description": "false: in force, but not on disk yet; see detail"},
+            "request_id": TEXT,
+        },
     ),
     "Problem": obj(
         {"type": TEXT, "title": TEXT, "status": WHOLE, "detail": TEXT, "code": TEXT, "request_id": TEXT},

@@ -111,7 +111,7 @@ async function kill(store) {
     const held = Object.values(store.rows("positions"));
     const bare = held.filter((row) => !row.protected).length;
     const rest = held.length ? `${held.length} open positions keep their stops${bare ? `, ${bare} NOT protected` : ""}.` : "No open positions.";
-    outcome(`${answer.state}. ${answer.detail} ${rest}`);
+    outcome(`${answer.state}. ${answer.detail} ${rest}`, !answer.durable);
   } catch (error) {
     const how = error instanceof Unreached ? "Run `python -m bot kill` on the machine." : "";
     outcome(`KILL did not go through. ${error.message} ${how}`.trim(), true);
