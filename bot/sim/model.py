@@ -162,7 +162,7 @@ class Books:
             case f.FillClaimed():
                 self._give(fact.client_order_id, *self._unclaimed.pop(fact.fill_id))
             case f.OrderIntended():
-                order = self.orders[fact.client_order_id] = self.open[fact.client_order_id] = Intent(
+                self.orders[fact.client_order_id] = self.open[fact.client_order_id] = Intent(
                     fact.client_order_id, fact.trade_id, fact.ticker, fact.side, fact.price, fact.count, fact.purpose
                 )
             case f.OrderAmended():
