@@ -272,12 +272,21 @@ def _move_trade(state: TradingState, fact: f.TradeMoved) -> None:
     else:
         trade.closed_ms = fact.at_ms
         if fact.event == "flat" and trade.exit_kind != "external" and trade.pnl():
-            state.loss_streak = state.loss_streak + 1 if trade.pnl() < 0 else 0
+            _count_result(state, trade)
         if state.live_trade.get(trade.ticker) == trade.id:
             del state.live_trade[trade.ticker]
             for other in sorted(state.trades.values(), key=lambda t: (t.opened_ms, t.id)):
                 if other.ticker == trade.ticker and other.live():  # a late fill had re-opened this one beside it
                     state.live_trade[trade.ticker] = other.id
+
+
+def _count_result(state: TradingState, trade: Trade) -> None:
+    """A trade that a late fill re-opened ends again: it is one losing trade all the same."""
+    if trade.pnl() > 0:
+        state.loss_streak = 0
+    elif not trade.lost:
+        state.loss_streak += 1
+    trade.lost = trade.pnl() < 0
 
 
 def _book_settlement(state: TradingState, fact: f.SettlementBooked) -> None:
@@ -293,8 +302,10 @@ def _book_settlement(state: TradingState, fact: f.SettlementBooked) -> None:
     _realize(state, fact.at_ms, after.realized - before.realized)
     state.status[paid.ticker] = "finalized"
     trade = state.trade_at(paid.ticker)
-    if trade is not None:
-        trade.exit_proceeds = Money(trade.exit_proceeds + paid.revenue)
+    if trade is not None:  # somebody else's contracts beside it were paid for too
+        held = before.count if trade.side == "bid" else -before.count
+        share = paid.revenue * max(min(trade.open_count(), held), 0) // held if held > 0 else 0
+        trade.exit_proceeds = Money(trade.exit_proceeds + share)
         trade.exited = trade.entered
 
 

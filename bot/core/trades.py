@@ -94,6 +94,8 @@ class Trade(msgspec.Struct, forbid_unknown_fields=True):
     vanished_ms: int = 0
     vanish_confirmed: bool = False
     closed_ms: int = 0
+    lost: bool = False
+    """It ended with a loss, and is counted in the losing streak."""
 
     def live(self) -> bool:
         return self.state not in ENDED

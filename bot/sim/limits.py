@@ -12,6 +12,7 @@ class Limits:
         self.losing = 0
         self._entries: list[int] = []
         self._brought: dict[str, int] = {}
+        self._lost: set[str] = set()
         self._unclaimed: dict[str, tuple[str, int, int, int]] = {}
 
     def broken(self, fact: f.OrderIntended, books: Books) -> str:
@@ -50,13 +51,23 @@ class Limits:
             case f.FillClaimed():
                 self._give(fact.client_order_id, fact.fill_id, books)
             case f.SettlementBooked():
-                trade = books.bracket(fact.settlement.ticker)
-                if trade is not None:
-                    self._brought[trade.id] += fact.settlement.revenue
+                trade, all_ = books.bracket(fact.settlement.ticker), books.positions.get(fact.settlement.ticker, 0)
+                if trade is not None and (all_ > 0) == trade.long and all_:
+                    part = max(min(trade.held, abs(all_)), 0)
+                    self._brought[trade.id] += fact.settlement.revenue * part // abs(all_)
             case f.TradeMoved(event="flat") if fact.exit_kind != "external" and self._brought[fact.trade_id]:
-                self.losing = self.losing + 1 if self._brought[fact.trade_id] < 0 else 0
+                self._ended(fact.trade_id, self._brought[fact.trade_id] < 0)
             case _:
                 pass
+
+    def _ended(self, trade_id: str, lost: bool) -> None:
+        """A late fill may open an ended trade again; as a loss it counts once."""
+        if not lost:
+            self.losing = 0
+            self._lost.discard(trade_id)
+        elif trade_id not in self._lost:
+            self.losing += 1
+            self._lost.add(trade_id)
 
     def _give(self, client_order_id: str, fill_id: str, books: Books) -> None:
         _, price, count, fee = self._unclaimed.pop(fill_id)

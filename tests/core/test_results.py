@@ -1,12 +1,14 @@
 """The result that breakers judge: with which prices, and that no loss is missing in it."""
 
+import pytest
 from scene import T0, TICKER, Scene, quote
 
 from bot.core import events as e
 from bot.core.facts import Marked
 from bot.core.state import dump, load
 from bot.core.trades import ExitPlan
-from bot.core.units import Money, Price
+from bot.core.units import Count, Money, Price
+from bot.core.venue import Settlement, VenueFill
 
 MIDNIGHT = (T0 // 86_400_000 + 1) * 86_400_000
 ROOM = 1_000_000_000
@@ -116,3 +118,63 @@ def test_the_operators_start_on_a_new_day_without_prices_leaves_its_beginning_op
     scene.sweep(9_400, 9_500)
     assert (scene.state.day_open, scene.state.peak) == (Money(21_990_000), Money(21_990_000))
     assert TICKER in scene.state.live_trade
+
+
+# trades
+
+
+def stranger(scene: Scene, side: str, count: int, price: int, ticker: str = TICKER) -> None:
+    """Somebody else's fill on the account."""
+    scene.fills += 1
+    row = VenueFill(f"s{scene.fills}", "x", "", ticker, side, Price(price), Count(count), Money(0), True, scene.now)  # type: ignore[arg-type]
+    scene.do(e.FillSeen(scene.now, row))
+
+
+@pytest.mark.parametrize(
+    "side, result, theirs, revenue, brought",
+    [
+        ("bid", "yes", ("bid", 5_000), 70_000_000, 20_000_000),
+        ("bid", "yes", ("ask", 500), 15_000_000, 15_000_000),
+        ("bid", "no", ("ask", 3_000), 10_000_000, 0),
+        ("ask", "no", ("ask", 5_000), 70_000_000, 20_000_000),
+        ("bid", "void", ("bid", 1_000), 13_200_000, 8_800_000),
+    ],
+)
+def test_a_settlement_gives_a_trade_what_its_own_contracts_brought(
+    side: str, result: str, theirs: tuple[str, int], revenue: int, brought: int
+) -> None:
+    """Somebody else's contracts in its market were profit of the trade, and ended a losing streak."""
+    scene = Scene()
+    scene.held(2_000, 8_800 if side == "bid" else 1_200, side=side)
+    scene.at(300)
+    stranger(scene, *theirs, price=8_000)
+    held = scene.state.position(TICKER).count
+    paid = Settlement(TICKER, result, Money(revenue), Money(0), Count(max(held, 0)), Count(max(-held, 0)), scene.now)
+    cash = scene.state.cash or 0
+    scene.read(settlements=(paid,), positions=[], cash=cash + revenue)
+    assert scene.state.cash == cash + revenue
+    assert scene.trade().pnl() == brought - 17_600_000 - 10_000
+
+
+def sold(scene: Scene, price: int, count: int) -> None:
+    scene.tick(7_900, 8_000)
+    [out] = scene.sent()
+    scene.reply(out, count)
+    scene.fill(out, price, count)
+
+
+@pytest.mark.parametrize("last, streak", [(7_800, 1), (9_990, 0)])
+def test_a_trade_that_a_late_fill_re_opened_is_one_losing_trade(last: int, streak: int) -> None:
+    scene = Scene()
+    scene.propose(count=2_000)
+    [entry] = scene.sent()
+    scene.reply(entry, 2_000)
+    scene.fill(entry, 8_800, 200)
+    scene.at(1)
+    sold(scene, 7_900, 200)
+    assert scene.state.loss_streak == 1
+    scene.at(2).fill(entry, 8_800, 1_800)
+    assert scene.trade().live()
+    scene.at(3)
+    sold(scene, last, 1_800)
+    assert (scene.trade().live(), scene.state.loss_streak) == (False, streak)

@@ -70,6 +70,16 @@ RISK = (
         RESULTS + "test_a_day_that_began_without_prices_is_corrected_by_the_first_full_set_of_them",
     ),
     Defect(
+        "a settlement of somebody else's contracts is a trade's profit", "R", "bot/core/folding.py",
+        "trade.exit_proceeds + share", "trade.exit_proceeds + paid.revenue",
+        RESULTS + "test_a_settlement_gives_a_trade_what_its_own_contracts_brought",
+    ),
+    Defect(
+        "a losing trade that a late fill re-opened counts twice", "R", "bot/core/folding.py",
+        "    elif not trade.lost:", "    else:",
+        RESULTS + "test_a_trade_that_a_late_fill_re_opened_is_one_losing_trade",
+    ),
+    Defect(
         "what was lost before the first mark is a drawdown", "R", "bot/core/breakers.py",
         "if state.marked_day else profit", "if True else profit",
         BREAKERS + "test_what_was_lost_before_the_first_mark_is_no_drawdown",
@@ -96,7 +106,7 @@ RISK = (
     ),
     Defect(
         "a winner does not end a losing streak", "R", "bot/core/folding.py",
-        "state.loss_streak + 1 if trade.pnl() < 0 else 0", "state.loss_streak + (trade.pnl() < 0)",
+        "        state.loss_streak = 0\n", "        pass\n",
         BREAKERS + "test_a_winner_ends_the_row_and_a_trade_ended_by_others_is_no_part_of_it",
     ),
     Defect(
