@@ -27,7 +27,7 @@ FIRST_PRICE_MS = 60_000
 def judge(turn: Turn, quotes: Quotes | None = None) -> None:
     """On each sweep, and before each entry: end a pause that is over, begin one for what has tripped.
 
-    Equity is judged where every price of a live trade is at hand, or known not to be. A restart has none yet.
+    Equity is judged where every price of what is held is at hand, or known not to be. A restart has none yet.
     """
     state, now = turn.state, turn.at_ms
     profit = None
@@ -88,7 +88,7 @@ def _at_stop(state: TradingState, position: Position) -> int:
 
 def _at_hand(state: TradingState, now_ms: int, quotes: Quotes) -> bool:
     """Every price is known, or it is late enough to believe that none comes. An empty side is known."""
-    if state.cash is None or not quotes.keys() >= state.live_trade.keys():
+    if state.cash is None or not quotes.keys() >= state.held_markets():
         return False
     since, today = state.booted_ms, now_ms // DAY_MS
     if today != state.marked_day:
@@ -97,7 +97,7 @@ def _at_hand(state: TradingState, now_ms: int, quotes: Quotes) -> bool:
 
 
 def _priced(state: TradingState, quotes: Quotes) -> bool:
-    return all(mark_value(state.position(t), quotes.get(t)) is not None for t in {*quotes, *state.live_trade})
+    return all(mark_value(state.position(t), quotes.get(t)) is not None for t in {*quotes, *state.held_markets()})
 
 
 def _mark(turn: Turn, profit: int, priced: bool) -> None:

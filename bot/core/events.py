@@ -45,7 +45,8 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Sweep(msgspec.Struct, frozen=True):
-    """The 2 s look at every open trade: time exits, retries, and quotes (None = none that may be trusted)."""
+    """The 2 s look at every open trade: time exits, retries, and quotes (None = none that may be trusted), also of what
+    is held without a trade."""
 
     at_ms: int
     quotes: dict[str, Quote | None]

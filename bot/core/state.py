@@ -120,6 +120,10 @@ class TradingState(msgspec.Struct, forbid_unknown_fields=True):
         """Markets whose status is asked for: those of live trades, and those last told as paused."""
         return {*self.live_trade, *(ticker for ticker, status in self.status.items() if status == "inactive")}
 
+    def held_markets(self) -> set[str]:
+        """Where something is held, or a trade is live: their prices are followed, and mark the result."""
+        return {*self.live_trade, *(ticker for ticker, position in self.positions.items() if position.count)}
+
     def tradeable(self, ticker: str) -> bool:
         """Whether the exchange takes orders there, as far as we were told."""
         return self.status.get(ticker, "active") == "active"

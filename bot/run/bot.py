@@ -291,7 +291,7 @@ class Bot:
         """Decide a command now; its audit row is written with the answer."""
         wanted = claiming.wanted_market(self.state, verb, args)
         market = self._market(wanted) if wanted else None
-        quotes = {t: q for t in (*self.state.live_trade, wanted) if t and (q := self._trusted(t)) is not None}
+        quotes = {t: q for t in {*self.state.held_markets(), wanted} if t and (q := self._trusted(t)) is not None}
         turn = self.door.handle(Command(now_ms(), verb, actor, args, quotes, market))
         answer = turn.answer
         assert answer is not None, "a command is always answered"
@@ -311,7 +311,7 @@ class Bot:
     # loops
 
     def _sweep(self) -> None:
-        quotes = {t: self._trusted(t) for t in self.state.live_trade}
+        quotes = {t: self._trusted(t) for t in self.state.held_markets()}
         self.door.handle(Sweep(now_ms(), quotes, self.channels.told()))
         self._obey_halt_file()
         self.watch.tell_staleness()

@@ -94,10 +94,9 @@ class MarketWatch:
     def follow(self) -> None:
         """Subscriptions follow positions and candidates."""
         state = self._state()
-        held = {t for t, p in state.positions.items() if p.count} | set(state.live_trade)
         quotes = self._market_data.snapshot().quotes
         self._watched = worth_watching(self._passes.verdicts, quotes, self._watched, WATCHED)
-        self._market_data.follow(frozenset(held), self._watched)
+        self._market_data.follow(frozenset(state.held_markets()), self._watched)
 
     def follow_soon(self) -> None:
         """`follow`, once for all that happens within a moment: many stops at once are not slowed by it."""

@@ -194,14 +194,15 @@ class Program:
     def command(self, verb: str, args: dict[str, object]) -> Turn:
         wanted = claiming.wanted_market(self.state, verb, args)
         market = self.network.exchange.market(wanted) if wanted else None
-        quotes = {t: q for t in (*self.state.live_trade, wanted) if t and (q := self.trusted(t)) is not None}
+        seen = {*self.state.held_markets(), wanted}
+        quotes = {t: q for t in sorted(seen) if t and (q := self.trusted(t)) is not None}
         return self.handle(Command(self.clock.now_ms, verb, "operator", args, quotes, market))
 
     # loops
 
     def _sweep(self) -> None:
         now = self.clock.now_ms
-        quotes = {t: self.trusted(t) for t in self.state.live_trade}
+        quotes = {t: self.trusted(t) for t in sorted(self.state.held_markets())}
         for quote in quotes.values():
             if quote is not None:
                 self.auditor.priced(self.boot, quote)
@@ -248,7 +249,7 @@ class Program:
             self._wake_reconciler()
         limit = STALE_MS if self.stream.connected else UNCONNECTED_MS
         now = self.clock.now_ms
-        if any(now - self.quotes.get(t, (None, 0))[1] > limit for t in self.state.live_trade):
+        if any(now - self.quotes.get(t, (None, 0))[1] > limit for t in self.state.held_markets()):
             self._confirm_prices()
 
     def _confirm_prices(self) -> None:
@@ -256,7 +257,7 @@ class Program:
 
     def _read_prices(self) -> None:
         """After a connect everything, else held markets that were silent too long."""
-        for ticker in list(self.network.exchange.engine.markets) if not self.quotes else list(self.state.live_trade):
+        for ticker in sorted(self.state.held_markets()) if self.quotes else list(self.network.exchange.engine.markets):
             try:
                 quote = self.client.market(ticker)[1] if self.quotes else self.network.exchange.quote(ticker)
             except ReadFailed:

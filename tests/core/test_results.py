@@ -3,6 +3,7 @@
 import pytest
 from scene import T0, TICKER, Scene, quote
 
+from bot.core import breakers
 from bot.core import events as e
 from bot.core.facts import Marked
 from bot.core.state import dump, load
@@ -11,6 +12,7 @@ from bot.core.units import Count, Money, Price
 from bot.core.venue import Settlement, VenueFill
 
 MIDNIGHT = (T0 // 86_400_000 + 1) * 86_400_000
+HAND = "KXNBAGAME-26NOV21LALNYK-LAL"
 ROOM = 1_000_000_000
 HALF = ExitPlan(Price(4_500), None, None, Price(1_000), 3_000)
 
@@ -118,6 +120,36 @@ def test_the_operators_start_on_a_new_day_without_prices_leaves_its_beginning_op
     scene.sweep(9_400, 9_500)
     assert (scene.state.day_open, scene.state.peak) == (Money(21_990_000), Money(21_990_000))
     assert TICKER in scene.state.live_trade
+
+
+# positions without a trade
+
+
+def bought_by_hand() -> Scene:
+    """100 contracts of another market, bought at 0.80 by somebody else; a market that our trades are not in."""
+    scene = Scene().at(300)
+    scene.state.config.risk.update(max_daily_loss=10_000_000)
+    scene.do(e.Sweep(scene.now, {}))
+    stranger(scene, "bid", 10_000, 8_000, HAND)
+    return scene
+
+
+def test_a_position_without_a_trade_counts_at_its_price() -> None:
+    """It counted at cost until it was claimed: 70 dollars were lost and entries went on."""
+    scene = bought_by_hand()
+    scene.at(302).do(e.Sweep(scene.now, {HAND: quote(7_950, 8_100, scene.now, ticker=HAND)}))
+    assert (scene.state.mode, breakers.profit_at(scene.state, {})) == ("RUNNING", 0)
+    scene.at(304).do(e.Sweep(scene.now, {HAND: quote(1_000, 1_100, scene.now, ticker=HAND)}))
+    assert scene.state.mode_reason == "max_daily_loss: 70.000000, the limit is 10.000000"
+
+
+def test_equity_is_not_judged_without_the_price_of_a_position_without_a_trade() -> None:
+    """A sweep of one market, as a retry asks for, would count it at cost: a peak that never was."""
+    scene = bought_by_hand()
+    scene.at(302).do(e.Sweep(scene.now, {HAND: quote(7_500, 7_600, scene.now, ticker=HAND)}))
+    scene.state.peak = Money(-5_000_000)
+    scene.at(304).do(e.Sweep(scene.now, {}))
+    assert scene.state.peak == -5_000_000
 
 
 # trades

@@ -70,6 +70,17 @@ RISK = (
         RESULTS + "test_a_day_that_began_without_prices_is_corrected_by_the_first_full_set_of_them",
     ),
     Defect(
+        "a position without a trade is not marked", "R", "bot/core/breakers.py",
+        "not quotes.keys() >= state.held_markets()", "not quotes.keys() >= state.live_trade.keys()",
+        RESULTS + "test_equity_is_not_judged_without_the_price_of_a_position_without_a_trade",
+    ),
+    Defect(
+        "the price of a position without a trade is not asked for", "R", "bot/run/bot.py",
+        "quotes = {t: self._trusted(t) for t in self.state.held_markets()}",
+        "quotes = {t: self._trusted(t) for t in self.state.live_trade}",
+        "tests/run/test_review_run.py::test_the_sweep_brings_the_price_of_a_position_that_no_trade_manages",
+    ),
+    Defect(
         "a settlement of somebody else's contracts is a trade's profit", "R", "bot/core/folding.py",
         "trade.exit_proceeds + share", "trade.exit_proceeds + paid.revenue",
         RESULTS + "test_a_settlement_gives_a_trade_what_its_own_contracts_brought",

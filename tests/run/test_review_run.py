@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from bot.core.effects import CancelOrder, PlaceOrder
-from bot.core.events import AccountRead, Proposal, Propose
+from bot.core.events import AccountRead, Proposal, Propose, Sweep
 from bot.core.grid import CENT_GRID
 from bot.core.orders import Order, OrderState
 from bot.core.positions import Position
@@ -249,3 +249,18 @@ def test_a_program_that_ends_cancels_the_entries_that_rest_and_waits_for_the_ans
     bot.stop(3.0)
     assert cancelled == ["e"] and bot.state.orders["e"].state is OrderState.CANCELLED
     assert bot.state.orders["t"].state is OrderState.RESTING, "a target goes on resting (DESIGN.md section 5)"
+
+
+def test_the_sweep_brings_the_price_of_a_position_that_no_trade_manages(bot: Bot) -> None:
+    """The result that breakers judge counted it at cost."""
+    bot.state.positions["KXZ-A-B"] = Position("KXZ-A-B", Count(100), Money(800_000))
+    swept: list[Sweep] = []
+    handle = bot.door.handle
+
+    def see(event: Any) -> Any:
+        swept.extend([event] if isinstance(event, Sweep) else [])
+        return handle(event)
+
+    bot.door.handle = see  # type: ignore[method-assign]
+    bot._sweep()
+    assert [set(event.quotes) for event in swept] == [{"KXZ-A-B"}]
