@@ -22,12 +22,14 @@ from bot.core.venue import (
 class Boot(msgspec.Struct, frozen=True):
     """This process took over. `boot` seeds its ids and is unique for ever (os.urandom when live).
 
-    `defaults` supplies parameters that the journaled settings do not have yet.
+    `defaults` supplies parameters that the journaled settings do not have yet. `lost`: so many records at the end of
+    the journal were durable once and are gone.
     """
 
     at_ms: int
     boot: str
     defaults: Config
+    lost: int = 0
 
 
 class Tick(msgspec.Struct, frozen=True):

@@ -18,10 +18,11 @@ class _Journaled(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=Tr
 
 
 class Booted(_Journaled, frozen=True):
-    """A process took over this journal."""
+    """A process took over this journal, and found so many of its records `lost`."""
 
     at_ms: int
     boot: str
+    lost: int = 0
 
 
 class ModeChanged(_Journaled, frozen=True):

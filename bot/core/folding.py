@@ -94,6 +94,8 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             state.moves = [m for m in state.moves if m.at_ms > fact.read_ms - KEPT_MOVES_MS]
         case f.Booted():
             state.boot, state.booted_ms, state.ids, state.reconciled_ms = fact.boot, fact.at_ms, 0, 0
+            if fact.lost:
+                state.lost_from_ms, state.lost_ms = state.read_ms, fact.at_ms
             _hold_exits(state, fact.at_ms, *state.live_trade)
         case f.Forgotten():
             _forget(state, fact.before_ms)

@@ -311,9 +311,8 @@ def stray(state: TradingState, fill: VenueFill) -> bool:
     trade = state.trade_at(fill.ticker)
     if trade is not None and fill.side != trade.side and trade.opened_ms < state.booted_ms:
         return False
-    return has_our_form(fill.client_order_id) or (
-        fill.at_ms <= state.began_ms + ARRIVE_MS and not _expected(state, fill)
-    )
+    forgotten = fill.at_ms <= state.began_ms + ARRIVE_MS or state.lost_from_ms < fill.at_ms <= state.lost_ms + ARRIVE_MS
+    return has_our_form(fill.client_order_id) or (forgotten and not _expected(state, fill))
 
 
 def _expected(state: TradingState, fill: VenueFill) -> bool:

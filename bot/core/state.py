@@ -60,6 +60,9 @@ class TradingState(msgspec.Struct, forbid_unknown_fields=True):
     baseline: Money = Money(0)
     began_ms: int = 0
     """When the books began: at the first full reading."""
+    lost_from_ms: int = 0
+    lost_ms: int = 0
+    """When records were last found lost, and the last reading that is still there: what happened between is unknown."""
     realized: Money = Money(0)
     fees: Money = Money(0)
     day: int = 0

@@ -34,8 +34,7 @@ def step(state: TradingState, event: events.Event, rules: Rules) -> Turn:
     except Exception as defect:  # the one place where our own bugs become state (DESIGN.md section 3)
         what = f"defect on {type(event).__name__}: {type(defect).__name__}: {defect}"
         turn.defect = defect
-        if state.mode == "RUNNING" or state.mode_until_ms:  # a breaker's pause would end by itself
-            turn.record(ModeChanged(turn.at_ms, "PAUSED", what, "system"))
+        _pause(turn, what)
         turn.note("alarm", "defect", what)
         if turn.answer is None:
             turn.refuse("defect", what)
@@ -77,13 +76,27 @@ def _decide(turn: Turn, event: events.Event, rules: Rules) -> None:
             _boot(turn, event)
 
 
+def _pause(turn: Turn, why: str) -> None:
+    """Entries are off until the operator starts them."""
+    if turn.state.mode == "RUNNING" or turn.state.mode_until_ms:  # a breaker's pause would end by itself
+        turn.record(ModeChanged(turn.at_ms, "PAUSED", why, "system"))
+
+
 def _boot(turn: Turn, event: events.Boot) -> None:
     """Take over the journal: what may have been sent is UNKNOWN and looked up; every open trade is armed at once."""
     state = turn.state
     if state.facts == 0:
         turn.record(ConfigChanged(turn.at_ms, state.config))
         turn.record(ModeChanged(turn.at_ms, state.mode, state.mode_reason, state.mode_actor))
-    turn.record(Booted(turn.at_ms, event.boot))
+    turn.record(Booted(turn.at_ms, event.boot, event.lost))
+    if event.lost:
+        what = f"the last {event.lost} records of the journal are lost"
+        _pause(turn, what)
+        turn.note(
+            "alarm", "journal_lost",
+            f"{what}: what is held is protected as the exchange shows it, plans stand as they were before; entries are "
+            "off until you look and start them",
+        )  # fmt: skip
     merged = Config(
         state.config.version + 1, "upgrade", event.defaults.risk | state.config.risk,
         event.defaults.strategy | state.config.strategy,

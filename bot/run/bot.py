@@ -169,7 +169,7 @@ class Bot:
         if self.delivery is not None:
             spawn(self.delivery.pump)
         self._put(rows_of(self.state, replayed, version_of(self.started_ms, self.door.seq)))
-        turn = self.door.handle(Boot(now_ms(), self.boot, self._defaults))
+        turn = self.door.handle(Boot(now_ms(), self.boot, self._defaults, self.journal.lost))
         armed = sum(isinstance(e, Notice) and e.code == "armed" for e in turn.effects)
         log.info("boot %s: %d open trades armed", self.boot, armed)
         self.watch.follow()

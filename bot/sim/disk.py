@@ -24,6 +24,8 @@ class File:
 class SimDisk:
     """One opening of the file (bot.store.journal.Disk). `commit` is called at the moment the write is done."""
 
+    lost = 0
+
     def __init__(self, file: File) -> None:
         self.file = file
         self.epoch = 0

@@ -4,10 +4,12 @@
 FULL). Each opening takes a new epoch, so a process that was succeeded can no longer write.
 """
 
+import os
 import sqlite3
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -58,6 +60,9 @@ class Loaded(msgspec.Struct, frozen=True):
 class Disk(Protocol):
     """Where batches become durable. `commit` raises with nothing applied, and repeating it changes nothing."""
 
+    lost: int
+    """Records that were durable once and are not there any more; known after `open`."""
+
     def open(self) -> int:
         """Check everything and return the last seq on disk."""
         ...
@@ -106,6 +111,11 @@ class Journal:
         return self.commits.durable
 
     @property
+    def lost(self) -> int:
+        """How many records at the end were durable once and are gone: a log that was cut, an older copy put back."""
+        return self._disk.lost
+
+    @property
     def healthy(self) -> bool:
         """False from a failed commit until the next that succeeds."""
         return self.commits.healthy
@@ -126,14 +136,22 @@ class Journal:
 
 
 class SqliteDisk:
-    """One SQLite file. Opened at the start; after that only the commit thread uses the connection."""
+    """One SQLite file. Opened at the start; after that only the commit thread uses the connection.
+
+    Beside it stands a mark: the seq of the last commit, written after it and not forced to the disk. So it may lag
+    behind in a crash, and never leads; a file that holds less than its mark has lost records.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.mark = path.with_name(path.name + "-seq")
         self.epoch = 0
+        self.lost = 0
         self._db: sqlite3.Connection | None = None
 
     def open(self) -> int:
+        if not self.path.exists():  # the disk was wiped, or the journal moved away: another one begins
+            self.mark.unlink(missing_ok=True)
         self._db = connect(self.path, STEPS, synchronous="FULL")
         try:
             with explained(self.path):
@@ -143,6 +161,7 @@ class SqliteDisk:
         except StoreError:
             self.close()
             raise
+        self.lost = max(self._marked() - last_seq, 0)
         return last_seq
 
     def load(self) -> Loaded:
@@ -180,6 +199,8 @@ class SqliteDisk:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+        if fresh:
+            self._write_mark(fresh[-1].seq)
 
     def close(self) -> None:
         if self._db is not None:
@@ -221,6 +242,20 @@ class SqliteDisk:
             expected, floor = seq + 1, its_epoch
         if expected != last_seq + 1:
             raise damaged(self.path, f"its head names record {last_seq} as the last, found {expected - 1}")
+
+    def _write_mark(self, seq: int) -> None:
+        with suppress(OSError):  # then it lags behind, and the next one may be written
+            file = os.open(self.mark, os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                os.pwrite(file, b"%020d\n" % seq, 0)
+            finally:
+                os.close(file)
+
+    def _marked(self) -> int:
+        try:
+            return int(self.mark.read_bytes())
+        except (OSError, ValueError):  # none yet, or a crash of the machine while it was written
+            return 0
 
     def _head(self, db: sqlite3.Connection) -> tuple[int, int]:
         heads = db.execute("SELECT epoch, last_seq FROM head").fetchall()

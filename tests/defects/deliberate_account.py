@@ -5,6 +5,28 @@ from tests.defects.deliberate import Defect
 # fmt: off
 ACCOUNT = (
     Defect(
+        "records that the journal lost are not missed", "P5", "bot/store/journal.py",
+        "self.lost = max(self._marked() - last_seq, 0)", "self.lost = 0",
+        "tests/store/test_journal_damage.py::"
+        "test_acknowledged_records_that_are_gone_are_counted_until_others_took_their_place",
+    ),
+    Defect(
+        "entries go on after a loss of records", "P5", "bot/core/step.py",
+        "    if event.lost:\n", "    if False:\n",
+        "tests/core/test_lost_records.py::test_entries_wait_for_the_operator_who_is_told",
+    ),
+    Defect(
+        "what was bought in the lost time is taken for somebody else's", "P5", "bot/core/replies.py",
+        " or state.lost_from_ms < fill.at_ms <= state.lost_ms + ARRIVE_MS", "",
+        "tests/core/test_lost_records.py::test_what_was_bought_in_the_lost_time_has_a_stop_with_the_first_reading",
+    ),
+    Defect(
+        "every unknown fill after a loss is taken for ours", "P7", "bot/core/folding.py",
+        "state.lost_from_ms, state.lost_ms = state.read_ms, fact.at_ms",
+        "state.lost_from_ms, state.lost_ms = 0, fact.at_ms",
+        "tests/core/test_lost_records.py::test_what_somebody_traded_by_hand_before_or_long_after_is_left_alone",
+    ),
+    Defect(
         "what a newer version journaled is dropped", "P5", "bot/core/facts.py",
         "tag=True, forbid_unknown_fields=True", "tag=True",
         "tests/run/test_restore.py::test_records_of_a_newer_version_are_refused_and_lose_nothing",

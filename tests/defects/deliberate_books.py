@@ -157,8 +157,8 @@ BOOKS = (
     ),
     Defect(
         "a halt is forgotten in a restart", "P8 C33", "bot/core/step.py",
-        "    turn.record(Booted(turn.at_ms, event.boot))\n",
-        "    turn.record(Booted(turn.at_ms, event.boot))\n"
+        "    turn.record(Booted(turn.at_ms, event.boot, event.lost))\n",
+        "    turn.record(Booted(turn.at_ms, event.boot, event.lost))\n"
         '    turn.record(ModeChanged(turn.at_ms, "RUNNING", "", ""))\n',
         "tests/core/test_state_tables.py::test_the_page_is_drawn_from_the_tables_as_they_are",
     ),
@@ -182,12 +182,12 @@ BOOKS = (
     ),
     Defect(
         "our own defect is forgotten when a breaker's pause ends", "P8", "bot/core/step.py",
-        'state.mode == "RUNNING" or state.mode_until_ms:', 'state.mode == "RUNNING":',
+        'turn.state.mode == "RUNNING" or turn.state.mode_until_ms:', 'turn.state.mode == "RUNNING":',
         "tests/core/test_entries.py::test_a_defect_of_ours_outlasts_the_pause_of_a_breaker",
     ),
     Defect(
         "our own defect does not stop entries", "P8", "bot/core/step.py",
-        'turn.record(ModeChanged(turn.at_ms, "PAUSED", what, "system"))', "pass",
+        'turn.record(ModeChanged(turn.at_ms, "PAUSED", why, "system"))', "pass",
         "tests/core/test_entries.py::test_a_defect_of_ours_stops_entries_and_leaves_stops_working",
     ),
     Defect(

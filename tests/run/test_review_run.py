@@ -264,3 +264,10 @@ def test_the_sweep_brings_the_price_of_a_position_that_no_trade_manages(bot: Bot
     bot.door.handle = see  # type: ignore[method-assign]
     bot._sweep()
     assert [set(event.quotes) for event in swept] == [{"KXZ-A-B"}]
+
+
+def test_records_that_the_journal_lost_pause_entries_and_are_told(bot: Bot) -> None:
+    bot.journal._disk.lost = 7
+    bot.run([])
+    assert bot.state.mode == "PAUSED"
+    assert [n["code"] for n in bot.notices.kept if n["level"] == "alarm"] == ["journal_lost"]

@@ -136,6 +136,88 @@ def test_a_flipped_byte_in_the_write_ahead_log_is_refused_each_time(tmp_path: Pa
                 opened(path)
 
 
+def cut_in_half(wal: Path) -> None:
+    wal.write_bytes(wal.read_bytes()[: wal.stat().st_size // 2])
+
+
+def zeroed_from_its_half(wal: Path) -> None:
+    whole = wal.read_bytes()
+    wal.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
+
+
+def removed(wal: Path) -> None:
+    wal.unlink()
+
+
+@pytest.mark.parametrize("damage", [cut_in_half, zeroed_from_its_half, removed])
+def test_acknowledged_records_that_are_gone_are_counted_until_others_took_their_place(tmp_path: Path, damage) -> None:
+    """Nothing in the file tells: 8 of 20 records were loaded, or none, and nobody heard of it."""
+    path = left_by_a_crash(tmp_path, 20)
+    path.with_name("journal.db-seq").write_bytes((tmp_path / "live.db-seq").read_bytes())
+    damage(path.with_name("journal.db-wal"))
+    for _ in range(2):
+        journal = opened(path)
+        kept = len(journal.load().records)
+        assert kept < 20 and journal.lost == 20 - kept
+        journal.close()
+    journal = opened(path)
+    journal.append([b"from here on"])
+    assert journal.close()
+    assert opened(path).lost == 0
+
+
+def test_an_older_copy_put_back_has_lost_what_came_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    filled(path, 5)
+    backup = path.read_bytes()
+    filled(path, 5)
+    path.write_bytes(backup)
+    assert opened(path).lost == 5
+
+
+def test_nothing_is_lost_after_a_crash_nor_where_a_journal_was_moved_away(tmp_path: Path) -> None:
+    path = left_by_a_crash(tmp_path, 20)
+    seq = path.with_name("journal.db-seq")
+    for mark in (b"", b"garbage", b"%020d\n" % 19, b"%020d\n" % 20):  # it may lag behind, and it may be half written
+        seq.write_bytes(mark)
+        assert opened(path).lost == 0
+    path.unlink()
+    path.with_name("journal.db-wal").unlink(missing_ok=True)
+    for _ in range(2):
+        journal = opened(path)
+        assert journal.lost == 0
+        journal.close()
+
+
+def test_the_mark_never_leads(tmp_path: Path, monkeypatch) -> None:
+    """It is written when the commit is done: else a kill between the two would look like a loss."""
+    path = tmp_path / "journal.db"
+    journal = opened(path)
+    marked: list[bytes] = []
+
+    def on_disk(file: int, mark: bytes, at: int) -> int:
+        with sqlite3.connect(path) as other:
+            assert other.execute("SELECT max(seq) FROM records").fetchone() == (int(mark),)
+        marked.append(mark)
+        return len(mark)
+
+    monkeypatch.setattr("bot.store.journal.os.pwrite", on_disk)
+    for _ in range(3):
+        journal.append([b"one", b"two"])
+        assert journal.commits.drain()
+    assert [int(mark) for mark in marked] == [2, 4, 6]
+    journal.close()
+
+
+def test_a_mark_that_cannot_be_written_fails_no_commit(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = opened(path)
+    path.with_name("journal.db-seq").mkdir()
+    journal.append([b"x"])
+    assert journal.close()
+    assert opened(path).lost == 0
+
+
 def test_a_write_ahead_log_cut_in_its_last_commit_is_an_ordinary_crash(tmp_path: Path) -> None:
     path = left_by_a_crash(tmp_path, 20)
     wal = path.with_name("journal.db-wal")
