@@ -28,6 +28,9 @@ LAG_MS = 2_000
 CLOCKS_MS = 1_000
 """The exchange's times of fills may be cut to whole seconds."""
 
+SIGNED_MS = 60_000
+"""Our clock is at most half of this ahead of the exchange's, or no order would have been taken (kalshi-api.md 2.4)."""
+
 Kind = Literal["position", "cash"]
 
 KEEP_MS = 3_600_000
@@ -53,9 +56,19 @@ def account_read(turn: Turn, event: AccountRead) -> None:
             _settle(turn, settlement)
         _compare(turn, event)
     turn.record(Reconciled(turn.at_ms, min(event.started_ms, event.fresh_ms), event.shards))
-    keep_ms = max(KEEP_MS, state.config.risk["cooldown"] * 1000)
-    if event.started_ms - state.forgotten_ms > keep_ms + 600_000:
-        turn.record(Forgotten(turn.at_ms, event.started_ms - keep_ms))
+    _forget(turn, event)
+
+
+def _forget(turn: Turn, event: AccountRead) -> None:
+    """Forget, about every ten minutes, what is old enough; never the fills of an order that is not settled: after a
+    long outage its exchange id may become known only now."""
+    state = turn.state
+    resting = (OrderState.RESTING, OrderState.PARTLY_FILLED)
+    unsettled = (o.created_ms for o in state.orders.values() if o.outstanding() and o.state not in resting)
+    kept_ms = event.started_ms - max(KEEP_MS, state.config.risk["cooldown"] * 1000)
+    before_ms = min([kept_ms, *(created_ms - SIGNED_MS for created_ms in unsettled)])
+    if before_ms - state.forgotten_ms > 600_000:
+        turn.record(Forgotten(turn.at_ms, before_ms))
 
 
 def market_changed(turn: Turn, event: MarketChange) -> None:

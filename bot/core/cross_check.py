@@ -65,7 +65,7 @@ def _disagreement(turn: Turn, ticker: str, told: Told) -> str:
     if leaving > abs(held):
         return f"exits of {format_count(leaving)} work on a position of {format_count(abs(held))}"
     trade = state.trade_at(ticker)
-    if trade is None or trade.open_count() <= 0:
+    if trade is None:
         return ""
     armed = trade.open_count() if trade.state in (TradeState.OPEN, TradeState.EXITING) else 0
     if abs(held) > armed:

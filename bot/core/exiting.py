@@ -19,6 +19,9 @@ RETRY_MS = 250
 EMPTY_RETRY_MS = 2_000
 """The same while the side to leave at is empty; its return is answered at once."""
 
+STALL_MS = 5_000
+"""A trade that is leaving is looked at every 2 s; what is due this long stood still, and does not widen the bound."""
+
 VANISHED_CONFIRM_MS = 2_000
 """An empty side is believed after this long (DESIGN.md section 4: a vanished quote is not a price)."""
 
@@ -152,6 +155,8 @@ def drive(turn: Turn, trade: Trade, tick_ns: int = 0, price: Price | None = None
     state, now = turn.state, turn.at_ms
     if trade.state is not TradeState.EXITING or now < trade.exit_retry_ms or not state.tradeable(trade.ticker):
         return
+    if trade.exit_retry_ms and now - trade.exit_retry_ms > STALL_MS:  # nobody looked: a closed lid, a stalled machine
+        turn.record(ExitAttempted(now, trade.id, trade.exit_attempt, now, taken=False))
     for target in resting.live(turn, trade):
         _begin_anew(turn, trade, price)
         resting.leave(turn, trade, target, tick_ns)

@@ -25,6 +25,13 @@ class Booted(_Journaled, frozen=True):
     lost: int = 0
 
 
+class ClockSetBack(_Journaled, frozen=True):
+    """The program's clock stands before what is already recorded; `by_ms` is how far at least."""
+
+    at_ms: int
+    by_ms: int
+
+
 class ModeChanged(_Journaled, frozen=True):
     at_ms: int
     mode: TradingMode
@@ -284,6 +291,7 @@ class Forgotten(_Journaled, frozen=True):
 
 Fact = (
     Booted
+    | ClockSetBack
     | OrderAmended
     | OrderRecalled
     | ModeChanged

@@ -1,7 +1,7 @@
 """How facts change the state. `fold` never decides and reads no setting; replay gives the same state."""
 
+from bot.core import clock, orders, positions, trades
 from bot.core import facts as f
-from bot.core import orders, positions, trades
 from bot.core.orders import Order, OrderState
 from bot.core.positions import Position
 from bot.core.state import Finding, Move, TradingState, settlement_key
@@ -22,6 +22,7 @@ KEPT_MOVES_MS = 60_000
 def fold(state: TradingState, fact: f.Fact) -> None:
     """Apply one fact. Facts come from `step` (which checked them against the tables) or from the journal."""
     state.facts += 1
+    state.clock_ms, state.newest_ms = fact.at_ms, max(state.newest_ms, fact.at_ms)
     match fact:
         case f.FillBooked():
             _book_fill(state, fact)
@@ -92,6 +93,8 @@ def fold(state: TradingState, fact: f.Fact) -> None:
         case f.Reconciled():
             state.reconciled_ms, state.read_ms, state.shards = fact.at_ms, fact.read_ms, fact.shards
             state.moves = [m for m in state.moves if m.at_ms > fact.read_ms - KEPT_MOVES_MS]
+        case f.ClockSetBack():
+            clock.take_back(state, fact.at_ms)
         case f.Booted():
             state.boot, state.booted_ms, state.ids, state.reconciled_ms = fact.boot, fact.at_ms, 0, 0
             if fact.lost:

@@ -86,7 +86,7 @@ def leave(turn: Turn, trade: Trade, order: Order, tick_ns: int = 0) -> None:
     limit = exit_limit(trade, now)
     if limit != order.price:
         turn.record(OrderAmended(now, order.client_order_id, limit))
-    turn.record(ExitAttempted(now, trade.id, trade.exit_attempt, now + RESEND_MS))
+    turn.record(ExitAttempted(now, trade.id, trade.exit_attempt, now + RESEND_MS, taken=bool(order.order_id)))
     if order.order_id:
         turn.do(
             AmendOrder(order.client_order_id, order.order_id, order.ticker, order.side, limit, order.count, tick_ns)

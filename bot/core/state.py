@@ -53,6 +53,9 @@ class TradingState(msgspec.Struct, forbid_unknown_fields=True):
     """Entries have been on before."""
     schema: int = SCHEMA
     facts: int = 0
+    clock_ms: int = 0
+    newest_ms: int = 0
+    """When the newest fact was recorded, and the latest time of any: they differ after the clock was set back."""
     boot: str = ""
     booted_ms: int = 0
     ids: int = 0

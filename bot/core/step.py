@@ -2,11 +2,11 @@
 
 import msgspec
 
-from bot.core import accounting, breakers, commands, entering, events, exiting, replies
+from bot.core import accounting, breakers, clock, commands, entering, events, exiting, replies
 from bot.core.config import Config, Param
 from bot.core.cross_check import cross_check
 from bot.core.effects import ResolveOrder
-from bot.core.facts import Booted, ConfigChanged, ModeChanged
+from bot.core.facts import Booted, ClockSetBack, ConfigChanged, ModeChanged
 from bot.core.orders import OrderState
 from bot.core.state import TradingState
 from bot.core.turn import Turn
@@ -29,6 +29,10 @@ def step(state: TradingState, event: events.Event, rules: Rules) -> Turn:
     A defect of ours stops entries, loudly, and leaves exits running; what was decided before it stands.
     """
     turn = Turn(state, event.at_ms)
+    if clock.set_back(state, event.at_ms):
+        by_ms = state.clock_ms - event.at_ms
+        turn.record(ClockSetBack(event.at_ms, by_ms))
+        turn.note("warning", "clock_set_back", f"the clock was set back by {by_ms / 1000:g} s or more: stops go on")
     try:
         _decide(turn, event, rules)
     except Exception as defect:  # the one place where our own bugs become state (DESIGN.md section 3)

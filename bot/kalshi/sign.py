@@ -142,8 +142,8 @@ class HeaderStock:
 
     def refresh(self) -> None:
         """Replace what is about to go stale and fill up. Call about once a second; costs up to 0.25 ms a header."""
-        fresh_after = self._clock_ns() - STALE_NS // 2
-        while self._stock and self._stock[0][0] < fresh_after:
+        now_ns = self._clock_ns()
+        while self._stock and abs(now_ns - self._stock[0][0]) > STALE_NS // 2:
             self._stock.popleft()
         while len(self._stock) < self._size:
             self._stock.append(self._sign())
@@ -152,7 +152,7 @@ class HeaderStock:
         """A header triple nobody else gets; the freshest in stock, else signed now."""
         if self._stock:
             signed_ns, headers = self._stock.pop()
-            if self._clock_ns() - signed_ns < STALE_NS:
+            if abs(self._clock_ns() - signed_ns) < STALE_NS:
                 return headers
             self._stock.clear()
         return self._sign()[1]

@@ -216,6 +216,8 @@ class Stream:
                     self._yield()
             elif data is not None:
                 raise _Lost("closed without a close frame")
+            if second_ns - now_ns > _SECOND:
+                raise _Lost("the clock was set back: how long it is silent cannot be told")
             if now_ns - second_ns >= _SECOND:
                 stats.rate = (stats.frames - second_frames) * _SECOND / (now_ns - second_ns)
                 second_ns, second_frames = now_ns, stats.frames

@@ -29,7 +29,7 @@ class Listing:
         """A complete listing that was asked for at `started_ns`. Held markets stay known when it lacks them."""
         known = self.markets
         kept = {ticker: known[ticker] for ticker in held if ticker in known}
-        self._told_ns = {t: ns for t, ns in self._told_ns.items() if started_ns - ns < CACHED_NS}
+        self._told_ns = {t: ns for t, ns in self._told_ns.items() if abs(started_ns - ns) < CACHED_NS}
         told = {t: known[t] for t in self._told_ns if t in found and t in known}
         self.match_times.learn(found.values())
         self.match_times.forget(started_ns // 1_000_000)
@@ -40,7 +40,7 @@ class Listing:
 
     def confirm(self, market: Market, started_ns: int) -> None:
         """One market as a reading of its own gave it, unless the stream told its status lately."""
-        if started_ns - self._told_ns.get(market.ticker, 0) >= CACHED_NS:
+        if abs(started_ns - self._told_ns.get(market.ticker, 0)) >= CACHED_NS:
             self.markets = self.markets | {market.ticker: self.match_times.joined(market)}
 
     def fees(self, event_ticker: str, fee_type: str | None, multiplier: float | None) -> None:

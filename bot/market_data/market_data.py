@@ -185,7 +185,11 @@ class MarketData:
         """Read by REST the held markets that have been silent too long, and everybody after a connect. Call every 2 s.
 
         Without a stream every held market is read by every call. A read that fails is tried again by the next one.
+        What was confirmed at a time ahead of now (the clock was set back) counts as never confirmed.
         """
+        if any(ns > now_ns for ns in self._confirmed_ns.values()):
+            self._confirmed_ns = {t: ns for t, ns in self._confirmed_ns.items() if ns <= now_ns}
+            self._asked_ns, self._snapshot = {}, None
         if crossed := self._books.crossed_too_long(now_ns):
             self._resync(crossed, "crossed")
         if self._recorder is not None and (lacking := self._recorder.without_book()):
@@ -245,8 +249,8 @@ class MarketData:
         return self._quotes.get(ticker)
 
     def fresh_quote(self, ticker: str, now_ns: int) -> Quote | None:
-        """The quote, when it is not stale."""
-        fresh = now_ns - self._confirmed_ns.get(ticker, 0) <= self._stale_ns
+        """The quote, when it is not stale. From a time ahead it is: the clock was set back, its age is not known."""
+        fresh = abs(now_ns - self._confirmed_ns.get(ticker, 0)) <= self._stale_ns
         return self._quotes.get(ticker) if fresh else None
 
     def book(self, ticker: str) -> Book | None:

@@ -168,7 +168,7 @@ class Bot:
         spawn(self.recorder.pump)
         if self.delivery is not None:
             spawn(self.delivery.pump)
-        self._put(rows_of(self.state, replayed, version_of(self.started_ms, self.door.seq)))
+        self._put(rows_of(self.state, replayed, version_of(self.state.newest_ms, self.door.seq)))
         turn = self.door.handle(Boot(now_ms(), self.boot, self._defaults, self.journal.lost))
         armed = sum(isinstance(e, Notice) and e.code == "armed" for e in turn.effects)
         log.info("boot %s: %d open trades armed", self.boot, armed)
@@ -416,7 +416,7 @@ class Bot:
         return self.door.handle(msgspec.structs.replace(event, journal_ok=self.journal.healthy))
 
     def _on_facts(self, facts: list[f.Fact], seq: int) -> None:
-        self._put(rows_of(self.state, facts, version_of(now_ms(), seq)))
+        self._put(rows_of(self.state, facts, version_of(self.state.newest_ms, seq)))
         if any(isinstance(x, f.FillBooked | f.TradeMoved | f.TradeOpened) for x in facts):
             self.watch.follow_soon()
             if self.loops:

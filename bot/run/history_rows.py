@@ -11,9 +11,12 @@ from bot.store import rows
 _EXIT_KINDS = {"stop": "stop", "target": "target", "time": "time", "settlement": "settlement"}
 
 
-def version_of(at_ms: int, seq: int) -> int:
-    """A row version that grows with each change, also when the disk was wiped and the journal counts from 1 again."""
-    return at_ms * 1_000_000 + seq % 1_000_000
+def version_of(newest_ms: int, seq: int) -> int:
+    """A row version that grows with each change, also when the disk was wiped and the journal counts from 1 again.
+
+    `newest_ms` is the state's: it does not go back with the clock.
+    """
+    return newest_ms * 1_000_000 + seq % 1_000_000
 
 
 def rows_of(state: TradingState, facts: list[f.Fact], version: int) -> list[rows.Row]:

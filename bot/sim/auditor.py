@@ -186,7 +186,7 @@ class Auditor:
         self._same_books(turn)
         self._targets_capped()
         if isinstance(event, AccountRead):
-            self.ledger.read(event.started_ms)
+            self.ledger.read(min(event.started_ms, event.fresh_ms))
         if isinstance(event, Sweep):
             self.ledger.swept()
             self.stops.swept()

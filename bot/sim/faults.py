@@ -46,7 +46,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "send.amend": KILLS,
     "window": (
         *("outage", "maintenance", "silence", "disconnect", "lag", "long_lag", "key_revoked", "disk_slow"),
-        *("disk_full", "frozen"),
+        *("disk_full", "frozen", "clock_ahead"),
     ),
     "life": ("kill", "stop", "wipe", "second", "lease_stolen"),
     "account": ("deposit", "withdrawal", "external_order", "external_close"),

@@ -39,6 +39,8 @@ class Limits:
                 self.risk = fact.config.risk
             case f.ModeChanged():
                 self.losing = 0
+            case f.ClockSetBack():
+                self._entries = [min(at, fact.at_ms) for at in self._entries]
             case f.OrderIntended(purpose="entry"):
                 self._entries = [*self._entries[-1_000:], fact.at_ms]
             case f.TradeOpened():

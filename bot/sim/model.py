@@ -211,8 +211,7 @@ class Books:
                 self.cash = (self.cash or 0) + fact.amount
                 self.explained += fact.amount
             case f.CashBaseline():
-                self.explained = 0
-                self.cash, self.began_ms = fact.cash, fact.at_ms
+                self.explained, self.cash, self.began_ms = 0, fact.cash, fact.at_ms
             case f.MarketMoved():
                 self.status[fact.ticker] = fact.status
                 if (trade := self.bracket(fact.ticker)) is not None:
@@ -224,6 +223,9 @@ class Books:
                 self._difference(fact)
             case f.Reconciled():
                 self.reconciled_boot, self.read_ms = self.boot, fact.read_ms
+            case f.ClockSetBack():
+                for trade in self.trades.values():
+                    trade.from_ms = min(trade.from_ms, fact.at_ms)
             case f.Booted():
                 self.boot = fact.boot
                 for trade in self.trades.values():

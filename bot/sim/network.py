@@ -58,11 +58,16 @@ class Network:
         self.faults = faults
         self.until: dict[str, int] = {}
         """Window -> when it ends."""
+        self.ahead_ms = 0
+        """How far the clock of the machine is ahead during a window of that name; then it is set right."""
         self.rng = Random(f"{seed}/network")
         self._told_ms = 0
 
     def during(self, window: str) -> bool:
         return self.clock.now_ms < self.until.get(window, 0)
+
+    def wall_ms(self) -> int:
+        return self.clock.now_ms + (self.ahead_ms if self.during("clock_ahead") else 0)
 
     def open(self, window: str, ms: int) -> None:
         self.until[window] = max(self.until.get(window, 0), self.clock.now_ms + ms)
@@ -97,12 +102,12 @@ class Client:
 
     def create(self, order: PlaceOrder, on_sent: Callable[[], None]) -> Outcome:
         """Send one order; `on_sent` is called when its bytes have left."""
-        signed = self._clock.now_ms
+        signed = self._net.wall_ms()
         fault = self._net.faults.next(f"create.{order.purpose}")
         return self._write(order.purpose, fault, lambda: self._exchange.create(order, signed), on_sent)
 
     def amend(self, order: AmendOrder) -> Outcome:
-        signed = self._clock.now_ms
+        signed = self._net.wall_ms()
         fault = self._net.faults.next("amend")
         outcome = self._write("amend", fault, lambda: self._exchange.amend(order, signed), lambda: None)
         if fault and fault.kind == "other_order" and isinstance(outcome, Accepted):
@@ -110,7 +115,7 @@ class Client:
         return outcome
 
     def cancel(self, order: CancelOrder) -> Outcome:
-        signed = self._clock.now_ms
+        signed = self._net.wall_ms()
         fault = self._net.faults.next("cancel")
         cancel = self._exchange.cancel_untruly if fault and fault.kind == "untrue" else self._exchange.cancel
         outcome = self._write("cancel", fault, lambda: cancel(order, signed), lambda: None)

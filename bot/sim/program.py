@@ -86,7 +86,7 @@ class Program:
         self._reconciling = False
         self._reconcile_again = False
         self._seen_reconnects = 0
-        state, _ = restore(self.journal, settings, "RUNNING", clock.now_ms)
+        state, _ = restore(self.journal, settings, "RUNNING", self.now_ms())
         auditor.restored(self.boot, state, self.journal.last_seq)
         self.door = Door(
             state, Rules((), RECONCILE_MS), self.journal, self.executor,
@@ -94,7 +94,7 @@ class Program:
             on_reconcile=self._wake_reconciler, later=lambda work: self.host.after(0, work),
         )  # fmt: skip
         self.stream = Stream(network, self.host, self._on_frame)
-        self.handle(Boot(clock.now_ms, boot, settings))
+        self.handle(Boot(self.now_ms(), boot, settings))
         self._confirm_prices()
         self._every(SWEEP_MS, self._sweep)
         self._every(RECONCILE_MS, self._wake_reconciler)
@@ -102,6 +102,10 @@ class Program:
         self._every(pace.snapshot_ms, self._snapshot, pace.snapshot_ms)
         self._every(pace.strategy_ms, self._strategy, pace.strategy_ms)
         self._every(1_000, self._upkeep)
+
+    def now_ms(self) -> int:
+        """What the machine's clock says, right or wrong."""
+        return self.network.wall_ms()
 
     @property
     def state(self) -> TradingState:
@@ -127,7 +131,7 @@ class Program:
         if self.stopping or not self.host.alive:
             return
         self.stopping = True
-        now = self.clock.now_ms
+        now = self.now_ms()
         deferred = [o.client_order_id for o in self.state.orders.values() if o.state == "deferred"]
         for client_order_id in [*self.executor.drop_entries(), *deferred]:
             self.handle(CreateReplied(now, client_order_id, NotSent("the program is stopping")))
@@ -139,7 +143,7 @@ class Program:
 
     def _end_when_quiet(self, deadline_ms: int) -> None:
         busy = unanswered(self.state) or self.executor.waiting()
-        if busy and self.clock.now_ms < deadline_ms:
+        if busy and self.now_ms() < deadline_ms:
             self.host.after(20, lambda: self._end_when_quiet(deadline_ms))
             return
         self.journal.snapshot(self.door.seq, dump(self.state), state_hash(self.state))
@@ -161,7 +165,7 @@ class Program:
     # what arrives
 
     def _on_frame(self, kind: str, news: Any) -> None:
-        now = self.clock.now_ms
+        now = self.now_ms()
         if kind in ("fill", "order", "position"):
             self.channels.saw(news, now)
         if kind == "position":
@@ -182,26 +186,26 @@ class Program:
             self._confirm_prices()
 
     def _price(self, quote: Quote) -> None:
-        self.quotes[quote.ticker] = quote, self.clock.now_ms
+        self.quotes[quote.ticker] = quote, self.now_ms()
         self.auditor.priced(self.boot, quote)
         if quote.ticker in self.state.live_trade:
-            self.handle(Tick(self.clock.now_ms, quote))
+            self.handle(Tick(self.now_ms(), quote))
 
     def trusted(self, ticker: str) -> Quote | None:
         quote, confirmed_ms = self.quotes.get(ticker, (None, 0))
-        return quote if self.clock.now_ms - confirmed_ms <= STALE_MS else None
+        return quote if self.now_ms() - confirmed_ms <= STALE_MS else None
 
     def command(self, verb: str, args: dict[str, object]) -> Turn:
         wanted = claiming.wanted_market(self.state, verb, args)
         market = self.network.exchange.market(wanted) if wanted else None
         seen = {*self.state.held_markets(), wanted}
         quotes = {t: q for t in sorted(seen) if t and (q := self.trusted(t)) is not None}
-        return self.handle(Command(self.clock.now_ms, verb, "operator", args, quotes, market))
+        return self.handle(Command(self.now_ms(), verb, "operator", args, quotes, market))
 
     # loops
 
     def _sweep(self) -> None:
-        now = self.clock.now_ms
+        now = self.now_ms()
         quotes = {t: self.trusted(t) for t in sorted(self.state.held_markets())}
         for quote in quotes.values():
             if quote is not None:
@@ -223,7 +227,7 @@ class Program:
     def _reconcile(self) -> None:
         """One at a time; woken meanwhile, it runs once more (bot.run.loops.Loop)."""
         try:
-            event = read_account(self.client, self.state, self.clock.ms, self.client.market)  # type: ignore[arg-type]
+            event = read_account(self.client, self.state, self.now_ms, self.client.market)  # type: ignore[arg-type]
         except ReadFailed:
             pass
         else:
@@ -241,14 +245,14 @@ class Program:
                 market, _ = self.client.market(ticker)
             except ReadFailed:
                 continue
-            self.handle(MarketChange(self.clock.now_ms, ticker, market.status, market.result))
+            self.handle(MarketChange(self.now_ms(), ticker, market.status, market.result))
 
     def _upkeep(self) -> None:
         if self.stream.reconnects != self._seen_reconnects:
             self._seen_reconnects = self.stream.reconnects
             self._wake_reconciler()
         limit = STALE_MS if self.stream.connected else UNCONNECTED_MS
-        now = self.clock.now_ms
+        now = self.now_ms()
         if any(now - self.quotes.get(t, (None, 0))[1] > limit for t in self.state.held_markets()):
             self._confirm_prices()
 
@@ -272,22 +276,22 @@ class Program:
     def _strategy(self) -> None:
         if self.stopping:
             return
-        proposal = self._propose(self.network.exchange, self.trusted, self.rng, self.clock.now_ms)
+        proposal = self._propose(self.network.exchange, self.trusted, self.rng, self.now_ms())
         if proposal is not None:
-            age = self.clock.now_ms - self.quotes[proposal.market.ticker][1]
-            self.handle(Propose(self.clock.now_ms, proposal, age, self.journal.healthy))
+            age = self.now_ms() - self.quotes[proposal.market.ticker][1]
+            self.handle(Propose(self.now_ms(), proposal, age, self.journal.healthy))
 
     # what the door asks for
 
     def _pump(self) -> None:
-        while (job := self.executor.ready(self.journal.durable_seq, self.clock.now_ms)) is not None:
+        while (job := self.executor.ready(self.journal.durable_seq, self.now_ms())) is not None:
             self._start(job)
 
     def _start(self, job: Job) -> None:
         self.host.spawn(lambda: self._perform(job))
 
     def _perform(self, job: Job) -> None:
-        now = self.clock.ms
+        now = self.now_ms
         if isinstance(job, PlaceOrder):
             if job.purpose != "exit" and self.stopping:
                 self.handle(CreateReplied(now(), job.client_order_id, NotSent("the program is stopping")))
@@ -331,7 +335,7 @@ class Program:
 
     def _look_up(self, job: ResolveOrder) -> None:
         try:
-            found = look_up(self.client, job.client_order_id, job.ticker, job.sent_ms, self.clock.ms)  # type: ignore[arg-type]
+            found = look_up(self.client, job.client_order_id, job.ticker, job.sent_ms, self.now_ms)  # type: ignore[arg-type]
             for event in found:
                 self.handle(event)
         except ReadFailed:
@@ -344,9 +348,9 @@ class Program:
             quote = self.trusted(wake.ticker)
             if quote is not None:
                 self.auditor.priced(self.boot, quote)
-            self.handle(Sweep(self.clock.now_ms, {wake.ticker: quote}))
+            self.handle(Sweep(self.now_ms(), {wake.ticker: quote}))
 
-        self.host.after(max(wake.at_ms - self.clock.now_ms, 0), look)
+        self.host.after(max(wake.at_ms - self.now_ms(), 0), look)
 
     def _on_notice(self, notice: Notice) -> None:
         self.auditor.noticed(self.boot, notice)

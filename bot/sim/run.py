@@ -156,6 +156,8 @@ class Run:
             if self.program:
                 self.auditor.stops.frozen_until = self.program.host.frozen_until = self.clock.now_ms + fault.ms
             return
+        if fault.kind == "clock_ahead":
+            self.network.ahead_ms = 1_000 + fault.ms
         self.network.open(fault.kind, fault.ms)
         if fault.kind in ("outage", "maintenance", "key_revoked"):
             self.auditor.stops.cut_off_until = max(self.auditor.stops.cut_off_until, self.clock.now_ms + fault.ms)

@@ -15,13 +15,14 @@ from pathlib import Path
 from tests.defects.deliberate import ORDERS, Defect
 from tests.defects.deliberate_account import ACCOUNT
 from tests.defects.deliberate_books import BOOKS
+from tests.defects.deliberate_clock import CLOCK
 from tests.defects.deliberate_plans import PLANS
 from tests.defects.deliberate_resting import RESTING
 from tests.defects.deliberate_risk import RISK
 from tests.sim.defects import DEFECTS as SIMULATED
 
 ROOT = Path(__file__).parents[2]
-DEFECTS = ORDERS + BOOKS + PLANS + RESTING + RISK + ACCOUNT
+DEFECTS = ORDERS + BOOKS + PLANS + RESTING + RISK + ACCOUNT + CLOCK
 PAGE = ROOT / "docs" / "defects.md"
 MUTATION = "## Mutation score"
 """From here on the page is written by hand."""

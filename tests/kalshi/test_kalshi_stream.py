@@ -286,6 +286,23 @@ def test_silence_for_12_seconds_is_a_dead_connection_and_we_asked_before():
     assert any("silent for 12 s" in line for line in lines)
 
 
+def test_a_clock_that_is_set_back_makes_a_new_connection():
+    ahead = [0]
+
+    def alive(connection):
+        connection.subscribe_all(1)
+        connection.event(CloseConnection)
+
+    with (
+        FakeExchange(alive, lambda connection: connection.event(CloseConnection)) as exchange,
+        streaming(exchange, {"fill": None}, clock_ns=lambda: time.time_ns() + ahead[0]) as (_, heard, lines),
+    ):
+        heard.wait(lambda said: [s[0] for s in said].count("connected") == 1)
+        ahead[0] = -3_600 * 10**9
+        heard.wait(lambda said: [s[0] for s in said].count("connected") == 2)
+    assert any("the clock was set back" in line for line in lines)
+
+
 def test_a_quiet_exchange_that_answers_our_ping_stays_connected():
     ahead, heard_of = [0], threading.Event()
 

@@ -171,3 +171,16 @@ def test_refresh_replaces_what_would_go_stale_before_the_next_one():
     clock.ns += 1_100_000_000
     stock.refresh()
     assert {stamp(stock.take()) for _ in range(3)} == {1_001_100}
+
+
+def test_no_header_of_a_time_ahead_is_given_out_when_the_clock_was_set_back():
+    clock = Clock()
+    stock = HeaderStock(Signer("k", ED), "POST", "/p", clock)
+    stock.refresh()
+    clock.ns -= 600 * 10**9
+    assert stamp(stock.take()) == clock.ns // 10**6
+    clock.ns += 600 * 10**9
+    stock.refresh()
+    clock.ns -= 600 * 10**9
+    stock.refresh()
+    assert {stamp(stock.take()) for _ in range(3)} == {clock.ns // 10**6}

@@ -145,3 +145,27 @@ def test_one_reading_says_that_a_market_is_no_longer_paused() -> None:
     world.now += 11 * S
     assert world.data.confirm_market("A").status == "active"
     assert world.data.snapshot().markets["A"].status == "active"
+
+
+def test_a_status_told_at_a_time_ahead_is_read_again_when_the_clock_was_set_back() -> None:
+    world = World()
+    world.reads.listed = {"A": (4000, 4200)}
+    world.data.follow(frozenset({"A"}), ())
+    world.data.discover()
+    world.frame("market_lifecycle_v2", event_type="deactivated", is_deactivated=True)
+    world.reads.failing, world.reads.others = True, {"A": market("A")}
+    world.now -= 600 * S
+    assert world.data.confirm_market("A").status == "active"
+
+
+def test_prices_of_a_time_ahead_are_stale_and_read_again_when_the_clock_was_set_back() -> None:
+    world = World()
+    world.data.follow(frozenset({"A"}), ())
+    world.snapshot()
+    world.reads.books = {"A": (3000, 3200)}
+    world.now -= 600 * S
+    assert world.data.fresh_quote("A", world.now) is None
+    assert world.data.health().stale_held == ("A",)
+    world.data.confirm_stale(world.now)
+    assert world.reads.asked == [["A"]]
+    assert world.data.fresh_quote("A", world.now).bid == 3000
