@@ -39,12 +39,7 @@ def fold(state: TradingState, fact: f.Fact) -> None:
         case f.TradeMoved():
             _move_trade(state, fact)
         case f.ExitFired():
-            trade = state.trades[fact.trade_id]
-            trade.state = trades.TRANSITIONS[trade.state, "exit_fired"]
-            trade.exit_kind, trade.exit_trigger = fact.kind, fact.trigger
-            trade.exit_fired_ms, trade.exit_held_ms = fact.at_ms, 0
-            if fact.kind != "target" and not fact.again:
-                trade.exit_retry_ms = 0
+            _fire(state.trades[fact.trade_id], fact)
         case f.ExitAttempted():
             trade = state.trades[fact.trade_id]
             trade.exit_attempt, trade.exit_retry_ms = fact.attempt, fact.retry_ms
@@ -102,6 +97,14 @@ def fold(state: TradingState, fact: f.Fact) -> None:
             _hold_exits(state, fact.at_ms, *state.live_trade)
         case f.Forgotten():
             _forget(state, fact.before_ms)
+
+
+def _fire(trade: Trade, fact: f.ExitFired) -> None:
+    trade.state = trades.TRANSITIONS[trade.state, "exit_fired"]
+    trade.exit_kind, trade.exit_trigger = fact.kind, fact.trigger
+    trade.exit_fired_ms, trade.exit_held_ms = fact.at_ms, 0
+    if fact.kind != "target" and not fact.again:
+        trade.exit_retry_ms = 0
 
 
 def _hold_exits(state: TradingState, at_ms: int, *tickers: str) -> None:
