@@ -93,7 +93,8 @@ def _at_hand(state: TradingState, now_ms: int, quotes: Quotes) -> bool:
     since, today = state.booted_ms, now_ms // DAY_MS
     if today != state.marked_day:
         since = max(since, today * DAY_MS)
-    return None not in quotes.values() or not 0 <= now_ms - since < FIRST_PRICE_MS
+    known = all(quotes[ticker] is not None for ticker, position in state.positions.items() if position.count)
+    return known or not 0 <= now_ms - since < FIRST_PRICE_MS
 
 
 def _priced(state: TradingState, quotes: Quotes) -> bool:

@@ -6,10 +6,11 @@ from typing import Any
 from bot.core import adopting, replanning, replies
 from bot.core.events import AccountRead, Command
 from bot.core.facts import CashMoved, Difference, PositionAdopted
+from bot.core.positions import Position, closed
 from bot.core.state import TradingState
 from bot.core.trades import Trade, exit_quote
 from bot.core.turn import Turn
-from bot.core.units import Count, Money, format_count, format_money, parse_count, parse_money
+from bot.core.units import ONE, Count, Money, format_count, format_money, parse_count, parse_money
 from bot.core.venue import Side, Transfer
 
 
@@ -75,17 +76,38 @@ def accept(turn: Turn, event: Command) -> None:
         return turn.refuse(
             "amount_changed", "our position has changed since the last reading: try again after the next"
         )
+    result = 0
     if finding.kind == "cash":
-        turn.record(CashMoved(turn.at_ms, Money(gap), "", event.actor))
+        result = _recovered(turn, gap)
+        turn.record(CashMoved(turn.at_ms, Money(gap), "", event.actor, result))
     else:
         found = finding.position
         cost, realized, fees = (found.cost, found.realized, found.fees) if found else (Money(0), Money(0), Money(0))
-        turn.record(PositionAdopted(turn.at_ms, finding.key, Count(finding.theirs), cost, realized, fees))
+        result = -(lost := _lost(turn.state.position(finding.key), finding.theirs, cost))
+        turn.record(PositionAdopted(turn.at_ms, finding.key, Count(finding.theirs), cost, realized, fees, lost=lost))
     turn.record(Difference(turn.at_ms, finding.kind, finding.key, finding.theirs, finding.theirs, resolved=True))
     ticker = finding.key if finding.kind == "position" else ""
     text = f"{finding.kind} difference of {show(gap)} accepted ({event.actor})"
+    text += f", booked as a result of {format_money(Money(result))}" if result else ""
     turn.note("warning", "difference_accepted", text, ticker)
     return turn.approve("accepted", text)
+
+
+def _lost(ours: Position, theirs: int, cost: Money) -> Money:
+    """What the contracts cost that the exchange has no more. They left by fills that nobody told us of, and what they
+    brought is a difference in cash, which is accepted by a word of its own: until then all of it is lost."""
+    if not closed(ours.count, theirs):
+        return Money(0)
+    left = cost if ours.count * theirs > 0 else 0
+    return Money(max(ours.cost - left, 0))
+
+
+def _recovered(turn: Turn, gap: int) -> Money:
+    """How much of accepted cash the contracts brought that were booked as lost today: their cost at most, so that no
+    word makes a profit; and none of cash that is more than a dollar for each of them, for that was paid in."""
+    state = turn.state
+    today = turn.at_ms // 86_400_000 == state.day
+    return Money(min(gap, state.gone_cost) if today and 0 < gap <= state.gone * ONE else 0)
 
 
 def explain_cash(turn: Turn, event: AccountRead, gaps: set[int]) -> bool:

@@ -195,6 +195,8 @@ class PositionAdopted(_Journaled, frozen=True):
     realized: Money
     fees: Money
     protect: bool = False
+    lost: Money = Money(0)
+    """What those contracts of ours had cost that are gone by the operator's word: nobody knows what they brought."""
 
 
 class OrderAdopted(_Journaled, frozen=True):
@@ -217,6 +219,8 @@ class CashMoved(_Journaled, frozen=True):
     amount: Money
     transfer_id: str
     actor: str
+    recovered: Money = Money(0)
+    """The part of it that contracts brought which were booked as lost (PositionAdopted)."""
 
 
 class SettlementBooked(_Journaled, frozen=True):

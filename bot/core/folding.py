@@ -58,8 +58,7 @@ def fold(state: TradingState, fact: f.Fact) -> None:
         case f.SettlementBooked():
             _book_settlement(state, fact)
         case f.PositionAdopted():
-            state.positions[fact.ticker] = Position(fact.ticker, fact.count, fact.cost, fact.realized, fact.fees)
-            (state.unprotected.add if fact.protect else state.unprotected.discard)(fact.ticker)
+            _adopt_position(state, fact)
         case f.CashMoved():
             _move_cash(state, fact)
         case f.OrderAdopted():
@@ -123,11 +122,24 @@ def _change_mode(state: TradingState, fact: f.ModeChanged) -> None:
 
 
 def _move_cash(state: TradingState, fact: f.CashMoved) -> None:
-    """Never a result: what one compares equity with moves along."""
+    """No result, and what one compares equity with moves along; but for what contracts brought that were lost."""
     state.cash = Money((state.cash or 0) + fact.amount)
-    state.baseline = Money(state.baseline + fact.amount)
+    state.baseline = Money(state.baseline + fact.amount - fact.recovered)
+    if fact.recovered:
+        state.gone_cost = Money(state.gone_cost - fact.recovered)
+        _realize(state, fact.at_ms, fact.recovered)
     if fact.transfer_id:
         state.transfers[fact.transfer_id] = fact.at_ms
+
+
+def _adopt_position(state: TradingState, fact: f.PositionAdopted) -> None:
+    before = state.position(fact.ticker).count
+    state.positions[fact.ticker] = Position(fact.ticker, fact.count, fact.cost, fact.realized, fact.fees)
+    (state.unprotected.add if fact.protect else state.unprotected.discard)(fact.ticker)
+    if fact.lost:
+        _realize(state, fact.at_ms, -fact.lost)
+        state.gone = Count(state.gone + positions.closed(before, fact.count))
+        state.gone_cost = Money(state.gone_cost + fact.lost)
 
 
 def _find(state: TradingState, fact: f.Difference) -> None:
@@ -220,7 +232,7 @@ def _attribute(state: TradingState, fill: VenueFill, client_order_id: str) -> No
 def _realize(state: TradingState, at_ms: int, amount: int) -> None:
     day = at_ms // 86_400_000
     if day != state.day:
-        state.day, state.day_realized = day, Money(0)
+        state.day, state.day_realized, state.gone, state.gone_cost = day, Money(0), Count(0), Money(0)
     state.realized = Money(state.realized + amount)
     state.day_realized = Money(state.day_realized + amount)
 

@@ -40,6 +40,11 @@ def apply_fill(position: Position, fill: VenueFill) -> tuple[Position, Money]:
     return after, Money(proceeds - spent - fill.fee)
 
 
+def closed(before: int, after: int) -> int:
+    """How many contracts of the side held before are gone, by their signed counts."""
+    return max(abs(before) - max(after if before > 0 else -after, 0), 0)
+
+
 def settle(position: Position, revenue: Money) -> Position:
     """The position after its market paid out `revenue` in all."""
     return msgspec.structs.replace(

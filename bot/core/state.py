@@ -76,6 +76,10 @@ class TradingState(msgspec.Struct, forbid_unknown_fields=True):
     """The result when `marked_day` began, and its peak so far: realised and unrealised, without what was paid in."""
     day_unpriced: bool = False
     """Something had no price when `day_open` was taken."""
+    gone: Count = Count(0)
+    gone_cost: Money = Money(0)
+    """Contracts of ours that the operator accepted as gone, in the UTC day of `day`; and what of their cost is booked
+    as lost and not made good by cash that he accepted."""
     loss_streak: int = 0
     rejects: int = 0
     errors: list[int] = []

@@ -9,7 +9,7 @@ from bot.core.facts import Marked
 from bot.core.state import dump, load
 from bot.core.trades import ExitPlan
 from bot.core.units import Count, Money, Price
-from bot.core.venue import Settlement, VenueFill
+from bot.core.venue import Settlement, VenueFill, VenuePosition
 
 MIDNIGHT = (T0 // 86_400_000 + 1) * 86_400_000
 HAND = "KXNBAGAME-26NOV21LALNYK-LAL"
@@ -210,3 +210,91 @@ def test_a_trade_that_a_late_fill_re_opened_is_one_losing_trade(last: int, strea
     scene.at(3)
     sold(scene, last, 1_800)
     assert (scene.trade().live(), scene.state.loss_streak) == (False, streak)
+
+
+# differences that the operator accepts
+
+
+def differs(scene: Scene, count: int, cost: int, cash: int = 0) -> None:
+    """Three readings with this position, and so much more cash than our books have."""
+    row = VenuePosition(TICKER, Count(count), Money(cost), Money(0), Money(0))
+    for _ in range(3):
+        scene.now += 10_000
+        scene.read(positions=[row] if count else [], cash=(scene.state.cash or 0) + cash)
+
+
+def accept(scene: Scene, difference: str, amount: str) -> None:
+    args: dict[str, object] = {"difference": difference, "amount": amount}
+    answer = scene.do(e.Command(scene.now, "accept", "anna", args)).answer
+    assert answer is not None and answer.ok, answer
+
+
+def lost_by_hand() -> Scene:
+    """Ours are 20 contracts for 17.60; the exchange has none, and 2.00 more cash: sold at 0.10, and never told."""
+    scene = Scene()
+    scene.state.config.risk["max_daily_loss"] = 10_000_000
+    scene.held(2_000, 8_800)
+    scene.at(2).sweep(8_800, 8_900)
+    differs(scene, 0, 0, cash=2_000_000)
+    assert set(scene.state.findings) == {f"position:{TICKER}", "cash:account"}
+    return scene
+
+
+def test_contracts_that_are_accepted_as_gone_are_lost_but_for_the_cash_they_brought() -> None:
+    """15.60 were lost, the result said 0.01, and entries went on at a limit of 10."""
+    scene = lost_by_hand()
+    accept(scene, f"position:{TICKER}", "-20.00")
+    assert breakers.profit_at(scene.state, {}) == -17_600_000 - 10_000
+    accept(scene, "cash:account", "2.00")
+    state = scene.state = load(dump(scene.state))
+    assert (breakers.profit_at(state, {}), state.day_realized) == (-15_610_000, -15_610_000)
+    assert state.cash == 1_000_000_000 - 15_610_000 == state.baseline + state.realized
+    scene.do(e.Sweep(scene.now, {TICKER: None}))
+    assert state.mode_reason == "max_daily_loss: 15.600000, the limit is 10.000000"
+    differs(scene, 0, 0, cash=2_000_000)
+    accept(scene, "cash:account", "2.00")
+    assert state.day_realized == -13_610_000 and state.gone_cost == 13_600_000
+
+
+@pytest.mark.parametrize("cash, result", [(2_000_001, -17_600_000), (20_000_000, 0), (20_000_001, -17_600_000)])
+def test_accepted_cash_makes_no_profit_and_what_contracts_cannot_have_brought_is_a_deposit(
+    cash: int, result: int
+) -> None:
+    scene = lost_by_hand()
+    if cash == 2_000_001:  # of another day
+        accept(scene, f"position:{TICKER}", "-20.00")
+        scene.now = MIDNIGHT
+    differs(scene, 0, 0, cash=cash)
+    if scene.now < MIDNIGHT:
+        accept(scene, f"position:{TICKER}", "-20.00")
+    accept(scene, "cash:account", f"{cash // 1_000_000}.{cash % 1_000_000:06}")
+    assert scene.state.realized == result - 10_000
+
+
+@pytest.mark.parametrize(
+    "count, cost, lost",
+    [
+        (500, 4_400_000, 13_200_000),
+        (500, 18_000_000, 0),
+        (3_000, 26_400_000, 0),
+        (3_000, 1_000_000, 0),
+        (-2_000, 2_000_000, 17_600_000),
+    ],
+)
+def test_what_the_exchange_has_of_ours_is_not_lost_and_what_it_has_more_is_no_result(
+    count: int, cost: int, lost: int
+) -> None:
+    scene = Scene()
+    scene.held(2_000, 8_800)
+    differs(scene, count, cost)
+    accept(scene, f"position:{TICKER}", f"{(count - 2_000) / 100:.2f}")
+    assert scene.state.realized == -10_000 - lost
+    assert scene.state.gone == (2_000 - max(count, 0) if lost else 0)
+
+
+def test_no_of_ours_that_is_gone_is_lost_too() -> None:
+    scene = Scene()
+    scene.held(2_000, 1_200, side="ask")
+    differs(scene, -500, 4_400_000)
+    accept(scene, f"position:{TICKER}", "15.00")
+    assert (scene.state.realized, scene.state.gone) == (-10_000 - 13_200_000, 1_500)

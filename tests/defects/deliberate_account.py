@@ -97,7 +97,7 @@ ACCOUNT = (
     ),
     Defect(
         "an accepted deposit is a profit", "P7 C38", "bot/core/folding.py",
-        "    state.baseline = Money(state.baseline + fact.amount)\n", "",
+        "    state.baseline = Money(state.baseline + fact.amount - fact.recovered)\n", "",
         "tests/core/test_claiming.py::test_an_accepted_withdrawal_is_no_loss",
     ),
     Defect(

@@ -61,7 +61,7 @@ RISK = (
     ),
     Defect(
         "a restart judges equity before the first price", "R", "bot/core/breakers.py",
-        "return None not in quotes.values() or not 0 <= now_ms - since < FIRST_PRICE_MS", "return True",
+        "return known or not 0 <= now_ms - since < FIRST_PRICE_MS", "return True",
         RESULTS + "test_a_restart_judges_no_equity_before_the_first_price",
     ),
     Defect(
@@ -79,6 +79,21 @@ RISK = (
         "quotes = {t: self._trusted(t) for t in self.state.held_markets()}",
         "quotes = {t: self._trusted(t) for t in self.state.live_trade}",
         "tests/run/test_review_run.py::test_the_sweep_brings_the_price_of_a_position_that_no_trade_manages",
+    ),
+    Defect(
+        "contracts that are accepted as gone cost nothing", "R P7", "bot/core/claiming.py",
+        "    return Money(max(ours.cost - left, 0))", "    return Money(0)",
+        RESULTS + "test_contracts_that_are_accepted_as_gone_are_lost_but_for_the_cash_they_brought",
+    ),
+    Defect(
+        "any cash that is accepted makes a loss good", "R P7", "bot/core/claiming.py",
+        "0 < gap <= state.gone * ONE else 0", "0 < gap else 0",
+        RESULTS + "test_accepted_cash_makes_no_profit_and_what_contracts_cannot_have_brought_is_a_deposit",
+    ),
+    Defect(
+        "accepted cash makes a profit", "R P7", "bot/core/claiming.py",
+        "min(gap, state.gone_cost) if today", "gap if today",
+        RESULTS + "test_accepted_cash_makes_no_profit_and_what_contracts_cannot_have_brought_is_a_deposit",
     ),
     Defect(
         "a settlement of somebody else's contracts is a trade's profit", "R", "bot/core/folding.py",
