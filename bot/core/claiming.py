@@ -41,6 +41,25 @@ def claim(turn: Turn, event: Command) -> None:
     return turn.approve("claimed", replies.protection(trade))
 
 
+def unmanaged(state: TradingState) -> dict[str, str]:
+    """Ticker -> what is held there, as far as we were told, that no trade of ours leaves; and what to do about it."""
+    found = {}
+    for ticker in sorted(state.positions.keys() | {x.key for x in state.findings.values() if x.kind == "position"}):
+        trade, finding = state.trade_at(ticker), state.findings.get(f"position:{ticker}")
+        if trade is not None and any(
+            o.purpose == "entry" and o.live() and not o.order_id for o in state.orders_of(trade.id)
+        ):
+            continue  # what is held beyond the trade may be of its own entry
+        held = state.position(ticker).count if finding is None else finding.theirs
+        managed = 0 if trade is None else trade.open_count() if trade.side == "bid" else -trade.open_count()
+        rest = abs(held) - (abs(managed) if held * managed > 0 else 0)
+        if rest > 0:
+            first = "" if finding is None else "accept the difference, "
+            side = "YES" if held > 0 else "NO"
+            found[ticker] = f"{format_count(Count(rest))} {side} in {ticker} ({first}claim it, then close it)"
+    return found
+
+
 def claim_order(turn: Turn, event: Command) -> None:
     """Take a resting order that is not ours for the entry of a new trade with the default plan; it goes on resting."""
     name = f"order:{event.args.get('order', '')}"

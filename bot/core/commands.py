@@ -39,7 +39,7 @@ SAYS = {
     "stop": "no new entries, resting entries cancelled; stops and targets keep working",
     "kill": "halted: resting entries cancelled, no entries until re-armed; stops and targets keep working",
     "rearm": "re-armed and paused: start turns entries on",
-    "flatten": "leaving every position; no new entries",
+    "flatten": "leaving every position that a trade manages; no new entries",
 }
 
 
@@ -75,16 +75,26 @@ def command(turn: Turn, event: Command, strategy_params: tuple[Param, ...], star
     if verb in ("stop", "kill", "flatten"):
         _recall_entries(turn)
     if verb == "flatten":
-        for ticker in sorted(state.live_trade):
-            _leave(turn, ticker, event)
-    turn.approve(verb, SAYS[verb])
-    return None
+        return _flatten(turn, event)
+    return turn.approve(verb, SAYS[verb])
+
+
+def _flatten(turn: Turn, event: Command) -> None:
+    """Leave every trade. What no trade manages is not ours to sell on this word: it is named, loudly."""
+    bare = claiming.unmanaged(turn.state)
+    for ticker in sorted(turn.state.live_trade):
+        _leave(turn, ticker, event)
+    for ticker, what in bare.items():
+        turn.note("alarm", "not_left", f"nobody manages {what}", ticker)
+    told = f". NOT left, nobody manages {'; '.join(bare.values())}" if bare else ""
+    turn.approve("flatten", SAYS["flatten"] + told)
 
 
 def _close(turn: Turn, event: Command) -> None:
     ticker = str(event.args.get("ticker", ""))
     if turn.state.trade_at(ticker) is None:
-        return turn.refuse("no_position", f"there is no live trade in {ticker}")
+        held = claiming.unmanaged(turn.state).get(ticker)
+        return turn.refuse("no_position", f"nobody manages {held}" if held else f"there is no live trade in {ticker}")
     _leave(turn, ticker, event)
     return turn.approve("close", f"leaving {ticker}")
 

@@ -66,3 +66,15 @@ def test_a_position_that_nobody_manages_is_claimed_and_offers_nothing_else(serve
     page.click(row)
     page.click("#confirm-go")
     eventually(lambda: sent(server) == [["claim", {"ticker": ticker(1)}]])
+
+
+def test_close_all_says_before_and_after_what_it_does_not_close(server, open_page, eventually):
+    page = differing(server, open_page, eventually)
+    eventually(lambda: page.locator("#positions [data-key] button:visible").all_inner_texts().count("Claim…") == 1)
+    page.click("#flatten")
+    assert page.inner_text("#confirm-title") == "Close all 1 position?"
+    asked = page.inner_text("#confirm-text")
+    assert "1 more made by hand stay: press Claim first" in asked and "No new entries until you press Start" in asked
+    page.click("#confirm-go")
+    eventually(lambda: f"NOT left: {ticker(1)}" in page.inner_text("#notice-text"))
+    assert sent(server) == [["flatten", {}]]

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from scene import T0, TICKER, Scene, market, quote
 
+from bot.core import commands
 from bot.core import events as e
-from bot.core.effects import CancelOrder
+from bot.core.effects import CancelOrder, Notice
 from bot.core.state import state_hash
 from bot.core.turn import Answer
 from bot.core.units import Count, Money, Price
@@ -28,6 +29,58 @@ def external(count: int = 300, side: str = "bid") -> Scene:
     scene.do(e.FillSeen(scene.now, row))
     assert scene.state.trades == {}
     return scene
+
+
+def alarms(scene: Scene) -> list[tuple[str, str]]:
+    return [(x.ticker, x.text) for x in scene.effects if isinstance(x, Notice) and x.level == "alarm"]
+
+
+@pytest.mark.parametrize("side, held", [("bid", "3.00 YES"), ("ask", "3.00 NO")])
+def test_flatten_names_what_it_does_not_leave_until_that_is_claimed(side: str, held: str) -> None:
+    """It answered "leaving every position", and said nothing of what somebody had bought by hand."""
+    scene = external(side=side)
+    what = f"nobody manages {held} in {TICKER} (claim it, then close it)"
+    answer = say(scene, "flatten")
+    assert answer.ok and f"NOT left, {what}" in answer.text
+    assert alarms(scene) == [(TICKER, what)] and scene.sent() == []
+    refused = say(scene, "close", ticker=TICKER)
+    assert (refused.ok, refused.code, refused.text) == (False, "no_position", what)
+    assert say(scene, "claim", ticker=TICKER).ok
+    answer = say(scene, "flatten")
+    assert answer.text == commands.SAYS["flatten"] and alarms(scene) == []
+    assert [o.count for o in scene.sent()] == [300]
+
+
+def test_flatten_names_what_was_bought_by_hand_beside_a_trade() -> None:
+    scene = Scene()
+    scene.held(2_000)
+    for number, (side, left) in enumerate([("bid", "5.00 YES"), ("ask", "")]):
+        count = Count(500 if side == "bid" else 900)  # sold again, and some of ours with it
+        row = VenueFill(
+            f"h{number}", f"theirs{number}", "", TICKER, side, Price(8_800), count, Money(0), True, scene.now
+        )  # type: ignore[arg-type]
+        scene.do(e.FillSeen(scene.now, row))
+        answer = say(scene, "flatten")
+        assert answer.ok and (f"{left} in {TICKER}" in answer.text if left else answer.text == commands.SAYS["flatten"])
+
+
+def test_flatten_names_a_position_that_our_books_lack() -> None:
+    scene = Scene()
+    there = VenuePosition("KX-1-A", Count(-700), Money(2_000_000), Money(0), Money(0))
+    for at in (10, 20, 30):
+        scene.at(at).read(positions=[there])
+    answer = say(scene, "flatten")
+    assert "7.00 NO in KX-1-A (accept the difference, claim it, then close it)" in answer.text
+    assert [ticker for ticker, _ in alarms(scene)] == ["KX-1-A"]
+
+
+def test_flatten_takes_a_fill_of_an_entry_without_its_answer_for_its_own() -> None:
+    scene = Scene()
+    scene.propose()
+    [entry] = scene.sent()
+    scene.do(e.Sending(scene.now, entry.client_order_id))
+    scene.fill(entry, 8_800, 2_000, known=False)
+    assert say(scene, "flatten").text == commands.SAYS["flatten"] and alarms(scene) == []
 
 
 def deposited(amount: int, **changes: Any) -> Scene:

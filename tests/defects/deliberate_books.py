@@ -156,6 +156,11 @@ BOOKS = (
         "tests/run/test_durable_words.py::test_a_kill_that_the_journal_does_not_take_outlives_a_restart",
     ),
     Defect(
+        "flatten does not say what it does not leave", "P9", "bot/core/commands.py",
+        "    bare = claiming.unmanaged(turn.state)\n", "    bare: dict[str, str] = {}\n",
+        "tests/core/test_claiming.py::test_flatten_names_what_it_does_not_leave_until_that_is_claimed",
+    ),
+    Defect(
         "a halt is forgotten in a restart", "P8 C33", "bot/core/step.py",
         "    turn.record(Booted(turn.at_ms, event.boot, event.lost))\n",
         "    turn.record(Booted(turn.at_ms, event.boot, event.lost))\n"

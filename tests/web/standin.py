@@ -130,7 +130,8 @@ class StandInDesk:
         self.closed |= {args["ticker"]} if verb == "close" else set()
         self.cancelled |= {args["order"]} if verb == "cancel" else set()
         self.note("info", verb, f"{verb} by {actor}", args.get("ticker"))
-        return self._answer("accepted", verb, f"{verb}: done")
+        left = f", NOT left: {', '.join(self.external)}" if verb == "flatten" and self.external else ""
+        return self._answer("accepted", verb, f"{verb}: done{left}")
 
     def metrics(self) -> bytes:
         return b"# TYPE tickstop_loop_runs_total counter\ntickstop_loop_runs_total 3\n"

@@ -38,7 +38,13 @@ COMMANDS = (
     Command("stop", "/bot/stop", "No entries, resting entries are cancelled; stops and targets go on", ("reason",)),
     Command("kill", "/bot/kill", "Halt at once: no entries, resting ones are cancelled; stops protect on", ("reason",)),
     Command("rearm", "/bot/rearm", "Leave HALTED; needs the word REARM", ("reason",), word="REARM", key=True),
-    Command("flatten", "/bot/flatten", "Close all positions at what the market pays", ("reason",), key=True),
+    Command(
+        "flatten",
+        "/bot/flatten",
+        "Leave every position that a trade manages, at what the market pays; names the others",
+        ("reason",),
+        key=True,
+    ),
     Command("close", "/positions/<ticker>/close", "Close one position at what the market pays", ("reason",), key=True),
     Command("cancel", "/orders/<order>/cancel", "Cancel one order, ours or not", ("reason",), key=True),
     Command(

@@ -78,11 +78,15 @@ async function close(row, button) {
 }
 
 async function flatten(store) {
-  const count = Object.keys(store.rows("positions")).length;
+  const rows = Object.values(store.rows("positions"));
+  const count = rows.filter(managed).length;
+  const what = `${count} position${count === 1 ? "" : "s"}`;
+  const rest = rows.length - count;
+  const others = rest ? ` ${rest} more made by hand stay: press Claim first to close them too.` : "";
   const agreed = await confirmed({
-    title: `Close all ${count} positions?`,
-    text: "Sells everything at once for what the market pays. New entries are not stopped by this: use Pause or KILL for that.",
-    action: `Close ${count} positions`,
+    title: `Close all ${what}?`,
+    text: `Sells everything that the bot manages at once for what the market pays. No new entries until you press Start.${others}`,
+    action: `Close ${what}`,
   });
   if (agreed) await act(byId("flatten"), { pending: "Closing…", path: "/bot/flatten", what: "Close all positions" });
 }
