@@ -59,6 +59,7 @@ PAGE_PAUSE_S = 0.1
 """However much happens, the page is made at most so often: each takes the hub a few milliseconds."""
 
 SNAPSHOT_S = 300
+LONGEST_REPLAY = 10_000
 EQUITY_MS = 60_000
 
 log = logging.getLogger("Tickstop")
@@ -179,7 +180,8 @@ class Bot:
             spawn(self._read_stream)
         for name in ("MarketData", "PriceConfirm", "Reconciler", "UIUpdate", "Upkeep"):
             spawn(self.loops[name].run)
-        gevent.spawn_later(SNAPSHOT_S, lambda: spawn(self.loops["Snapshot"].run))
+        first_s = 0 if self.journal.grown > LONGEST_REPLAY else SNAPSHOT_S
+        gevent.spawn_later(first_s, lambda: spawn(self.loops["Snapshot"].run))
         spawn(self._first_pass)
 
     def stop(self, timeout_s: float) -> None:
@@ -355,9 +357,10 @@ class Bot:
         self.orders.keep_warm()
 
     def _snapshot(self, wait_s: float = 30.0) -> None:
-        """History first: what a snapshot covers is never derived again after a restart."""
+        """History first: what a snapshot covers is never derived again. A long journal waits for nobody."""
         seq, blob, digest = self.door.seq, dump(self.state), state_hash(self.state)
-        if self.history.wait(self._put([]), wait_s):
+        grown = self.journal.grown > LONGEST_REPLAY
+        if self.history.wait(self._put([]), 1.0 if grown else wait_s) or grown:
             self.journal.snapshot(seq, blob, digest)
 
     # what the door asks for

@@ -81,6 +81,7 @@ class Journal:
         """`disk` is the file, or a Disk of your own. `on_error` gets each failed commit and how many records wait."""
         self._disk: Disk = SqliteDisk(disk) if isinstance(disk, Path) else disk
         self._on_error = on_error
+        self._snapshot_seq = 0
         self.last_seq = 0
 
     def open(self) -> None:
@@ -90,7 +91,9 @@ class Journal:
 
     def load(self) -> Loaded:
         """The newest snapshot and the records after it. Raises JournalCorrupt; nothing is ever skipped."""
-        return self._disk.load()
+        loaded = self._disk.load()
+        self._snapshot_seq = loaded.snapshot_seq
+        return loaded
 
     def append(self, records: Sequence[bytes]) -> int:
         """Queue records in order and return the seq of the last, at once: never blocks, never yields."""
@@ -103,7 +106,13 @@ class Journal:
         """Queue the state after record `seq`. The last three are kept, and only the records after the oldest."""
         if seq > self.last_seq:
             raise ValueError(f"snapshot of record {seq}, but the last one is {self.last_seq}")
+        self._snapshot_seq = seq
         self.commits.put([Snapshot(seq, state, hash)])
+
+    @property
+    def grown(self) -> int:
+        """Records since the newest snapshot: what a restart has to replay."""
+        return self.last_seq - self._snapshot_seq
 
     @property
     def durable_seq(self) -> int:

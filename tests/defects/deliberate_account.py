@@ -5,6 +5,16 @@ from tests.defects.deliberate import Defect
 # fmt: off
 ACCOUNT = (
     Defect(
+        "a program that dies often never takes a snapshot", "P5", "bot/run/bot.py",
+        "0 if self.journal.grown > LONGEST_REPLAY else SNAPSHOT_S", "SNAPSHOT_S",
+        "tests/run/test_snapshots.py::test_a_program_that_dies_again_and_again_does_not_let_the_journal_grow",
+    ),
+    Defect(
+        "a history that fails keeps the journal from its snapshot", "P5", "bot/run/bot.py",
+        "1.0 if grown else wait_s) or grown:", "wait_s):",
+        "tests/run/test_snapshots.py::test_a_history_that_cannot_be_written_does_not_let_the_journal_grow",
+    ),
+    Defect(
         "records that the journal lost are not missed", "P5", "bot/store/journal.py",
         "self.lost = max(self._marked() - last_seq, 0)", "self.lost = 0",
         "tests/store/test_journal_damage.py::"
