@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+import msgspec
+
 from bot.core import adopting, claiming, replies
 from bot.core.effects import CancelOrder, ResolveOrder
 from bot.core.events import AccountRead, MarketChange
@@ -10,14 +12,17 @@ from bot.core.facts import (
     Difference,
     Forgotten,
     MarketMoved,
+    PlanChanged,
     PositionAdopted,
     Reconciled,
     SeenBefore,
     SettlementBooked,
     Suspected,
+    TermsChanged,
 )
 from bot.core.orders import OrderState, has_our_form
 from bot.core.state import settlement_key
+from bot.core.trades import Trade, on_grid
 from bot.core.turn import Turn
 from bot.core.units import format_count, format_money
 from bot.core.venue import Settlement, VenueOrder, VenuePosition
@@ -72,12 +77,32 @@ def _forget(turn: Turn, event: AccountRead) -> None:
 
 
 def market_changed(turn: Turn, event: MarketChange) -> None:
-    """Keep the status of markets where we hold something, exits need it; and of those that were paused meanwhile."""
+    """Keep the status of markets where we hold something, exits need it; and of those that were paused meanwhile. A
+    live trade keeps to the terms as they are now."""
     state = turn.state
+    trade = state.trade_at(event.ticker)
+    if trade is not None:
+        _keep_to_terms(turn, trade, event)
     known = event.ticker in state.live_trade or state.position(event.ticker).count or event.ticker in state.status
     if known and event.status in MARKET_STATUS and state.status.get(event.ticker, "active") != event.status:
         turn.record(MarketMoved(turn.at_ms, event.ticker, event.status))
         turn.note("info", "market", f"market is {event.status} {event.result}".rstrip(), event.ticker)
+
+
+def _keep_to_terms(turn: Turn, trade: Trade, event: MarketChange) -> None:
+    """Prices and close may change on a live market (kalshi-api.md 3.2): a target goes to a price that there is."""
+    market = trade.market
+    grid = market.grid if event.grid is None else event.grid
+    close_ms = market.close_ms if event.close_ms is None else event.close_ms
+    if (grid, close_ms) == (market.grid, market.close_ms):
+        return
+    turn.record(TermsChanged(turn.at_ms, trade.id, grid, close_ms))
+    plan = trade.plan
+    if plan.target is not None and not grid.valid(plan.target):
+        plan = msgspec.structs.replace(plan, target=on_grid(trade, plan.target))
+    if plan != trade.plan:
+        turn.record(PlanChanged(turn.at_ms, trade.id, plan, "market"))
+        turn.note("info", "plan_changed", f"{replies.protection(trade)} (the market's terms changed)", trade.ticker)
 
 
 def _baseline(turn: Turn, event: AccountRead) -> None:

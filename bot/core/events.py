@@ -3,6 +3,7 @@
 import msgspec
 
 from bot.core.config import Config
+from bot.core.grid import PriceGrid
 from bot.core.trades import ExitPlan
 from bot.core.units import Count, Money, Price
 from bot.core.venue import (
@@ -154,13 +155,15 @@ class AccountRead(msgspec.Struct, frozen=True):
 
 
 class MarketChange(msgspec.Struct, frozen=True):
-    """A lifecycle message or reading: status in the words of kalshi-api.md 4.4, result once determined."""
+    """A lifecycle message or reading: status in the words of kalshi-api.md 4.4, result once determined, and the terms
+    that may change while a market lives; None where they were not told."""
 
     at_ms: int
     ticker: str
     status: str
     result: str = ""
     close_ms: int | None = None
+    grid: PriceGrid | None = None
 
 
 class Command(msgspec.Struct, frozen=True):

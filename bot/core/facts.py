@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from bot.core.config import Config
+from bot.core.grid import PriceGrid
 from bot.core.orders import OrderEvent, Purpose
 from bot.core.trades import ExitKind, ExitPlan, TradeEvent
 from bot.core.units import Count, Money, Price
@@ -286,6 +287,15 @@ class MarketMoved(_Journaled, frozen=True):
     status: str
 
 
+class TermsChanged(_Journaled, frozen=True):
+    """The market of a live trade has other prices from now on, or closes at another time."""
+
+    at_ms: int
+    trade_id: str
+    grid: PriceGrid
+    close_ms: int
+
+
 class Forgotten(_Journaled, frozen=True):
     """Ended orders, trades and old ids leave the state (history keeps them): work does not grow with history."""
 
@@ -321,6 +331,7 @@ Fact = (
     | Suspected
     | Reconciled
     | MarketMoved
+    | TermsChanged
     | Forgotten
 )
 

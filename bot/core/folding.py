@@ -1,5 +1,7 @@
 """How facts change the state. `fold` never decides and reads no setting; replay gives the same state."""
 
+import msgspec
+
 from bot.core import clock, orders, positions, trades
 from bot.core import facts as f
 from bot.core.orders import Order, OrderState
@@ -71,6 +73,8 @@ def fold(state: TradingState, fact: f.Fact) -> None:
         case f.MarketMoved():
             state.status[fact.ticker] = fact.status
             _hold_exits(state, fact.at_ms, fact.ticker)
+        case f.TermsChanged():
+            _change_terms(state.trades[fact.trade_id], fact)
         case f.ModeChanged():
             _change_mode(state, fact)
         case f.Marked():
@@ -104,6 +108,10 @@ def _fire(trade: Trade, fact: f.ExitFired) -> None:
     trade.exit_fired_ms, trade.exit_held_ms = fact.at_ms, 0
     if fact.kind != "target" and not fact.again:
         trade.exit_retry_ms = 0
+
+
+def _change_terms(trade: Trade, fact: f.TermsChanged) -> None:
+    trade.market = msgspec.structs.replace(trade.market, grid=fact.grid, close_ms=fact.close_ms)
 
 
 def _hold_exits(state: TradingState, at_ms: int, *tickers: str) -> None:

@@ -136,11 +136,17 @@ def exit_limit(trade: Trade, now_ms: int) -> Price:
     trigger = trade.exit_trigger
     assert trigger is not None, "an exit has a trigger price once it fired"
     grid, plan = trade.market.grid, trade.plan
-    steps = 1 + (now_ms - max(trade.exit_fired_ms, trade.exit_held_ms)) // plan.escalate_ms
     if trade.exit_kind == "target":
-        steps = 0
+        return on_grid(trade, trigger)
+    steps = 1 + (now_ms - max(trade.exit_fired_ms, trade.exit_held_ms)) // plan.escalate_ms
     reach = plan.bound * steps
     return grid.down(trigger - reach) if trade.side == "bid" else grid.up(trigger + reach)
+
+
+def on_grid(trade: Trade, target: Price) -> Price:
+    """The nearest price of the market that is at least as good to leave at."""
+    grid = trade.market.grid
+    return grid.up(target) if trade.side == "bid" else grid.down(target)
 
 
 def carried_stop(trade: Trade, price: Price) -> tuple[Price, str] | None:

@@ -23,7 +23,7 @@ class Listing:
         self.match_times = MatchTimes()
         self._log = log
         self._told_ns: dict[str, int] = {}
-        """When the stream last told a market's status; a reading that may be older than that does not take it back."""
+        """When the stream last told a market's status or terms; a reading that may be older does not take them back."""
 
     def take(self, found: Mapping[str, Market], held: Iterable[str], started_ns: int, now_ns: int) -> None:
         """A complete listing that was asked for at `started_ns`. Held markets stay known when it lacks them."""
@@ -39,7 +39,7 @@ class Listing:
         self._tell(known)
 
     def confirm(self, market: Market, started_ns: int) -> None:
-        """One market as a reading of its own gave it, unless the stream told its status lately."""
+        """One market as a reading of its own gave it, unless the stream told of it lately."""
         if abs(started_ns - self._told_ns.get(market.ticker, 0)) >= CACHED_NS:
             self.markets = self.markets | {market.ticker: self.match_times.joined(market)}
 
@@ -71,7 +71,7 @@ class Listing:
             end_ms=min(market.end_ms, close_ms),
             grid=wire.grid(msg.price_ranges) if msg.price_ranges else market.grid,
         )
-        if msg.event_type in frames.STATUS_AFTER:
+        if msg.event_type in frames.STATUS_AFTER or msg.close_ts is not None or msg.price_ranges:
             self._told_ns[market.ticker] = received_ns
         self.markets = self.markets | {market.ticker: market}
         self._log(f"market {market.ticker}: {msg.event_type}, now {market.status} {market.result}".rstrip())
@@ -81,6 +81,7 @@ class Listing:
             status=market.status,
             result=market.result,
             close_ms=market.close_ms,
+            grid=market.grid,
         )
 
     def _tell(self, known: Mapping[str, Market]) -> None:

@@ -9,6 +9,7 @@ import gevent
 from bot.core.effects import Notice
 from bot.core.events import Event, FillSeen, MarketChange
 from bot.core.state import TradingState
+from bot.core.venue import Market
 from bot.kalshi.rest import KalshiReads, ReadFailed
 from bot.market_data.market_data import MarketData
 from bot.run.door import now_ms
@@ -23,6 +24,11 @@ OVERLAP_MS = 10_000
 """Reads lag behind writes (kalshi-api.md 4.0): each reading of fills reaches back this far."""
 
 log = logging.getLogger("MarketData")
+
+
+def as_of_now(market: Market) -> MarketChange:
+    """All that may change while a market lives."""
+    return MarketChange(now_ms(), market.ticker, market.status, market.result, market.close_ms, market.grid)
 
 
 class MarketWatch:
@@ -62,7 +68,7 @@ class MarketWatch:
         for ticker in sorted(self._state().watched()):
             market = self._market_data.market(ticker)
             if market is not None:
-                self._handle(MarketChange(now_ms(), ticker, market.status, market.result))
+                self._handle(as_of_now(market))
         self.follow()
 
     def confirm(self) -> None:
@@ -89,7 +95,7 @@ class MarketWatch:
             log.warning("%s: whether it is still paused could not be read: %s", self._paused_read, failure)
             return
         if market is not None:
-            self._handle(MarketChange(now_ms(), market.ticker, market.status, market.result))
+            self._handle(as_of_now(market))
 
     def follow(self) -> None:
         """Subscriptions follow positions and candidates."""

@@ -246,8 +246,9 @@ class Exchange(model.Listener):
     def lifecycle(self, market: model.Market, kind: str, now_ms: int) -> None:
         status = LIFECYCLE.get(kind)
         if status:
-            self._tell("lifecycle", (market.ticker, status, market.result))
+            self.tell_status(market.ticker, status)
 
     def tell_status(self, ticker: str, status: str) -> None:
-        """A status that the engine does not have; the exchange tells it all the same."""
-        self._tell("lifecycle", (ticker, status, self.engine.markets[ticker].result))
+        """A status that the engine need not have: the exchange tells it all the same."""
+        market = self.market(ticker)
+        self._tell("lifecycle", (ticker, status, market.result, market.close_ms, market.grid))

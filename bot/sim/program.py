@@ -245,7 +245,8 @@ class Program:
                 market, _ = self.client.market(ticker)
             except ReadFailed:
                 continue
-            self.handle(MarketChange(self.now_ms(), ticker, market.status, market.result))
+            terms = market.close_ms, market.grid
+            self.handle(MarketChange(self.now_ms(), ticker, market.status, market.result, *terms))
 
     def _upkeep(self) -> None:
         if self.stream.reconnects != self._seen_reconnects:

@@ -4,6 +4,7 @@ from tests.defects.deliberate import Defect
 
 _RULES = "tests/core/test_stop_rules.py"
 _REPLAN = "tests/core/test_replanning.py"
+_TERMS = "tests/core/test_market_terms.py"
 _POLICY = "tests/core/test_exit_policy.py"
 
 # fmt: off
@@ -78,6 +79,29 @@ PLANS = (
         "a stop is taken away without its words", "P5", "bot/core/commands.py",
         'if change.get("stop", "") is None and word', 'if False and word',
         f"{_REPLAN}::test_a_change_that_would_fire_at_once_or_makes_no_sense_is_refused_whole",
+    ),
+    Defect(
+        "exits keep to the prices that the market had at the entry", "P4", "bot/core/folding.py",
+        "replace(trade.market, grid=fact.grid, close_ms=fact.close_ms)",
+        "replace(trade.market, close_ms=fact.close_ms)",
+        f"{_TERMS}::test_the_next_exit_is_on_the_cent_after_the_market_went_to_whole_cents",
+    ),
+    Defect(
+        "a target stays between the prices that there are", "P4", "bot/core/accounting.py",
+        "    if plan.target is not None and not grid.valid(plan.target):\n",
+        "    if False and plan.target is not None:\n",
+        f"{_TERMS}::test_a_target_that_rests_between_the_cents_is_placed_anew_on_one",
+    ),
+    Defect(
+        "a target is taken beyond its own price where that price has gone", "P4", "bot/core/trades.py",
+        'return grid.up(target) if trade.side == "bid" else grid.down(target)',
+        'return grid.down(target) if trade.side == "bid" else grid.up(target)',
+        f"{_TERMS}::test_a_target_that_is_being_taken_stays_within_its_own_price",
+    ),
+    Defect(
+        "readings of a market say nothing of its prices", "P4", "bot/run/market_watch.py",
+        "market.result, market.close_ms, market.grid)", "market.result, market.close_ms)",
+        "tests/run/test_market_watch.py::test_a_market_that_was_paused_is_asked_for_although_nothing_is_held_there_any_more",
     ),
 )
 # fmt: on

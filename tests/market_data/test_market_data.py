@@ -416,12 +416,14 @@ def test_lifecycle_messages_update_the_market_and_are_told(world):
         price_ranges=[{"start": "0.0000", "end": "1.0000", "step": "0.0010"}],
     )
     at = world.now // 1_000_000
-    assert world.changes[:3] == [
-        MarketChange(at, "A", "active", "", 5_000_000),
-        MarketChange(at, "A", "inactive", "", 5_000_000),
-        MarketChange(at, "A", "determined", "no", 5_000_000),
-    ]
     found = world.data.market("A")
+    cents = world.changes[0].grid
+    assert world.changes == [
+        MarketChange(at, "A", "active", "", 5_000_000, cents),
+        MarketChange(at, "A", "inactive", "", 5_000_000, cents),
+        MarketChange(at, "A", "determined", "no", 5_000_000, cents),
+        MarketChange(at, "A", "determined", "no", 5_000_000, found.grid),
+    ]
     assert (found.status, found.result, found.close_ms, found.end_ms) == ("determined", "no", 5_000_000, 5_000_000)
     assert found.grid.valid(4010)
 

@@ -85,6 +85,22 @@ def test_a_reading_does_not_take_back_a_status_that_was_just_told():
     assert world.data.market("A").status == "inactive", "in time a reading is believed"
 
 
+def test_a_reading_does_not_take_back_prices_that_were_just_told():
+    """Whole cents told, then tenths read from a cache: the next exit would be off the grid again."""
+    world = World()
+    world.data.follow(frozenset({"A"}), ())
+    world.reads.others = {"A": market("A")}
+    world.data.discover()
+    tenths = [{"start": "0.0000", "end": "1.0000", "step": "0.0010"}]
+    world.frame("market_lifecycle_v2", event_type="price_level_structure_updated", price_ranges=tenths)
+    world.frame("market_lifecycle_v2", event_type="close_date_updated", close_ts=5_000)
+    for seconds, as_told in ((2, True), (30, False)):
+        world.now += seconds * S
+        world.data.discover()
+        found = world.data.market("A")
+        assert (found.grid.valid(4_010), found.close_ms == 5_000_000) == (as_told, as_told)
+
+
 def test_a_status_told_while_a_reading_is_under_way_outranks_it():
     world = World()
     world.data.follow(frozenset({"A"}), ())

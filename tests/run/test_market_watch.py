@@ -7,6 +7,7 @@ import gevent
 import pytest
 
 from bot.core.events import FillSeen, MarketChange
+from bot.core.grid import CENT_GRID
 from bot.core.state import new_state
 from bot.core.units import Count, Money, Price
 from bot.core.venue import VenueFill
@@ -36,7 +37,7 @@ class Paused(Feed):
         self.asked.append(ticker)
         if ticker not in self.statuses:
             raise ReadFailed("timeout")
-        return SimpleNamespace(ticker=ticker, status=self.statuses[ticker], result="")
+        return SimpleNamespace(ticker=ticker, status=self.statuses[ticker], result="", close_ms=9, grid=CENT_GRID)
 
 
 class Reads:
@@ -107,6 +108,7 @@ def test_whether_a_paused_market_with_a_trade_still_is_paused_is_read_in_turn() 
     assert [(x.ticker, x.status) for x in told if isinstance(x, MarketChange)] == [
         ("A", "inactive"), ("C", "active"), ("A", "inactive"),
     ]  # fmt: skip
+    assert {(x.close_ms, x.grid) for x in told if isinstance(x, MarketChange)} == {(9, CENT_GRID)}
 
 
 def test_many_fills_at_once_are_followed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +134,7 @@ class Listed(Feed):
     def discover(self) -> None: ...
 
     def market(self, ticker: str) -> Any:
-        return SimpleNamespace(status="active", result="")
+        return SimpleNamespace(ticker=ticker, status="active", result="", close_ms=9, grid=CENT_GRID)
 
 
 def test_a_market_that_was_paused_is_asked_for_although_nothing_is_held_there_any_more(
@@ -143,5 +145,6 @@ def test_a_market_that_was_paused_is_asked_for_although_nothing_is_held_there_an
     monkeypatch.setattr(watch, "_market_data", Listed())
     monkeypatch.setattr(watch, "follow", lambda: None)
     watch.discover()
-    asked = [(x.ticker, x.status) for x in told if isinstance(x, MarketChange)]
-    assert asked == [("PAUSED-1", "active"), ("T", "active")], "the held one, and the paused one"
+    asked = [(x.ticker, x.status, x.close_ms, x.grid) for x in told if isinstance(x, MarketChange)]
+    seen = ("active", 9, CENT_GRID)
+    assert asked == [("PAUSED-1", *seen), ("T", *seen)], "the held one, and the paused one, with their terms"
