@@ -36,6 +36,9 @@ CLOCKS_MS = 1_000
 SIGNED_MS = 60_000
 """Our clock is at most half of this ahead of the exchange's, or no order would have been taken (kalshi-api.md 2.4)."""
 
+LEAVE_BEFORE_MS = 20_000
+"""A time exit is at least this long before a close that was moved before it: several sweeps, and orders until flat."""
+
 Kind = Literal["position", "cash"]
 
 KEEP_MS = 3_600_000
@@ -90,7 +93,8 @@ def market_changed(turn: Turn, event: MarketChange) -> None:
 
 
 def _keep_to_terms(turn: Turn, trade: Trade, event: MarketChange) -> None:
-    """Prices and close may change on a live market (kalshi-api.md 3.2): a target goes to a price that there is."""
+    """Prices and close may change on a live market (kalshi-api.md 3.2, 5.3): a target goes to a price that there is; a
+    time exit that the new close would forestall goes as long before it as it was to be before the end."""
     market = trade.market
     grid = market.grid if event.grid is None else event.grid
     close_ms = market.close_ms if event.close_ms is None else event.close_ms
@@ -100,6 +104,9 @@ def _keep_to_terms(turn: Turn, trade: Trade, event: MarketChange) -> None:
     plan = trade.plan
     if plan.target is not None and not grid.valid(plan.target):
         plan = msgspec.structs.replace(plan, target=on_grid(trade, plan.target))
+    if plan.time_exit_ms is not None and turn.at_ms < close_ms <= plan.time_exit_ms:
+        ahead_ms = max(market.end_ms - plan.time_exit_ms, LEAVE_BEFORE_MS)
+        plan = msgspec.structs.replace(plan, time_exit_ms=close_ms - ahead_ms)
     if plan != trade.plan:
         turn.record(PlanChanged(turn.at_ms, trade.id, plan, "market"))
         turn.note("info", "plan_changed", f"{replies.protection(trade)} (the market's terms changed)", trade.ticker)

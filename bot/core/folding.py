@@ -111,7 +111,9 @@ def _fire(trade: Trade, fact: f.ExitFired) -> None:
 
 
 def _change_terms(trade: Trade, fact: f.TermsChanged) -> None:
-    trade.market = msgspec.structs.replace(trade.market, grid=fact.grid, close_ms=fact.close_ms)
+    trade.market = msgspec.structs.replace(
+        trade.market, grid=fact.grid, close_ms=fact.close_ms, end_ms=min(trade.market.end_ms, fact.close_ms)
+    )
 
 
 def _hold_exits(state: TradingState, at_ms: int, *tickers: str) -> None:

@@ -101,3 +101,60 @@ def test_terms_are_recorded_once_survive_a_restart_and_are_what_a_new_plan_is_ch
     change = {"ticker": TICKER, "target": "0.9650"}
     turn = scene.do(e.Command(scene.now, "plan", "operator", change, {TICKER: quote(8_700, 8_900, scene.now)}))
     assert turn.answer is not None and "is not a price of this market" in turn.answer.text
+
+
+def closes(scene: Scene, at_ms: int, status: str = "active") -> None:
+    scene.do(e.MarketChange(scene.now, TICKER, status, "", at_ms))
+
+
+def test_a_time_exit_that_the_close_was_moved_before_is_as_long_before_the_new_close() -> None:
+    scene = Scene()
+    scene.at(1).held()
+    assert scene.trade().market.end_ms - T0 == 620_000 and scene.trade().plan.time_exit_ms == T0 + 600_000
+    closes(scene, T0 + 300_000)
+    assert scene.trade().plan.time_exit_ms == T0 + 280_000
+    scene.state = load(dump(scene.state))
+    for second, leaves in ((279, False), (280, True)):
+        scene.at(second).sweep(8_700, 8_900)
+        assert bool(scene.sent()) is leaves
+    assert scene.trade().exit_kind == "time"
+
+
+def test_each_time_the_close_comes_nearer_the_time_exit_keeps_its_distance() -> None:
+    plan = msgspec.structs.replace(PLAN, time_exit_ms=T0 + 560_000)
+    scene = Scene()
+    scene.at(1).held(plan=plan)
+    for close in (500_000, 400_000):
+        closes(scene, T0 + close)
+        assert scene.trade().plan.time_exit_ms == T0 + close - 60_000
+    closes(scene, T0 + 350_000)
+    assert scene.trade().plan.time_exit_ms == T0 + 340_000, "before the close still: nothing is moved that holds"
+
+
+def test_a_time_exit_at_the_close_goes_some_sweeps_before_it() -> None:
+    scene = Scene()
+    scene.at(1).held(plan=msgspec.structs.replace(PLAN, time_exit_ms=T0 + 900_000))
+    closes(scene, T0 + 900_000)
+    assert scene.trade().plan.time_exit_ms == T0 + 880_000
+
+
+def test_a_close_that_holds_the_time_exit_or_has_passed_moves_nothing() -> None:
+    scene = Scene()
+    scene.at(400).held()
+    for close in (700_000, 300_000, 200_000_000):
+        closes(scene, T0 + close)
+        assert scene.trade().plan.time_exit_ms == T0 + 600_000
+    scene = Scene()
+    scene.at(1).held(plan=HELD)
+    closes(scene, T0 + 300_000)
+    assert scene.trade().plan.time_exit_ms is None, "what is held to settlement is not left by the clock"
+
+
+def test_a_later_time_exit_is_taken_once_the_close_was_moved_back() -> None:
+    scene = Scene()
+    scene.at(1).held()
+    closes(scene, T0 + 200_000_000)
+    change = {"ticker": TICKER, "time_exit_ms": T0 + 150_000_000}
+    turn = scene.do(e.Command(scene.now, "plan", "operator", change, {TICKER: quote(8_700, 8_900, scene.now)}))
+    assert turn.answer is not None and turn.answer.ok, turn.answer
+    assert scene.trade().plan.time_exit_ms == T0 + 150_000_000

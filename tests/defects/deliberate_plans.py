@@ -82,8 +82,7 @@ PLANS = (
     ),
     Defect(
         "exits keep to the prices that the market had at the entry", "P4", "bot/core/folding.py",
-        "replace(trade.market, grid=fact.grid, close_ms=fact.close_ms)",
-        "replace(trade.market, close_ms=fact.close_ms)",
+        "trade.market, grid=fact.grid, close_ms=", "trade.market, close_ms=",
         f"{_TERMS}::test_the_next_exit_is_on_the_cent_after_the_market_went_to_whole_cents",
     ),
     Defect(
@@ -102,6 +101,16 @@ PLANS = (
         "readings of a market say nothing of its prices", "P4", "bot/run/market_watch.py",
         "market.result, market.close_ms, market.grid)", "market.result, market.close_ms)",
         "tests/run/test_market_watch.py::test_a_market_that_was_paused_is_asked_for_although_nothing_is_held_there_any_more",
+    ),
+    Defect(
+        "a time exit waits for a time after the close", "P5", "bot/core/accounting.py",
+        "turn.at_ms < close_ms <= plan.time_exit_ms:", "close_ms <= turn.at_ms <= plan.time_exit_ms:",
+        f"{_TERMS}::test_a_time_exit_that_the_close_was_moved_before_is_as_long_before_the_new_close",
+    ),
+    Defect(
+        "a later time exit is refused because of a close that was moved since", "P5", "bot/core/folding.py",
+        "close_ms=fact.close_ms, end_ms=min(", "end_ms=min(",
+        f"{_TERMS}::test_a_later_time_exit_is_taken_once_the_close_was_moved_back",
     ),
 )
 # fmt: on
