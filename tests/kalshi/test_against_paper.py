@@ -176,6 +176,35 @@ def test_a_target_that_rests_is_amended_into_the_exit_and_its_id_lives_once(exch
     assert told == {"sold": 300, "capped": 0, "late": "AlreadyExists"}
 
 
+DECREASED = """
+import requests
+
+data.discover()
+name = next(t for t, q in data.snapshot().quotes.items() if q.bid and q.ask and 2000 < q.bid < 8000)
+resting = order(name, "bid", 100, 2_000, "good_till_canceled")
+rested = orders.create(resting)
+
+def described():
+    return next(o for o in reads.orders() if o.order_id == rested.order_id)
+
+path = f"/portfolio/events/orders/{rested.order_id}/decrease"
+signed = signer.headers("POST", "/trade-api/v2" + path, int(time.time() * 1000))
+by_hand = requests.post(at["rest"] + path, json={"reduce_to": "4.00", "market_ticker": name}, headers=signed, timeout=5)
+assert by_hand.status_code == 200, by_hand.text
+until(lambda: described().remaining == 400)
+seen = described()
+assert seen.status == "resting" and seen.filled + seen.remaining < resting.count, seen
+cancelled = orders.cancel(CancelOrder(resting.client_order_id, rested.order_id, name))
+until(lambda: described().status == "canceled")
+print(json.dumps({"removed": cancelled.reduced, "filled": described().filled}))
+"""
+
+
+def test_the_description_of_an_order_that_was_decreased_by_hand_tells_what_the_cancels_reply_does_not(exchange):
+    told = client(DECREASED, exchange("--world", "demo", "--seed", "7"))
+    assert told == {"removed": 400, "filled": 0}, "by the reply alone 16.00 of 20.00 would have filled"
+
+
 def test_a_wrong_key_is_an_auth_failure_everywhere(exchange):
     script = """
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
