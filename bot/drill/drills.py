@@ -16,6 +16,8 @@ from bot.drill.stage import Stage, exits, falls, level, recovers
 POSITIONS = 4
 ALL = range(POSITIONS)
 AT_ONCE_S = 1.0
+BROKEN = ("loop_crashed", "defect")
+"""Signs in the log that the program itself is broken, not what is around it."""
 
 
 class Drill(NamedTuple):
@@ -226,7 +228,8 @@ def agree(stage: Stage, score: Score) -> None:
     stage.program.until(lambda: not stage.books_differ(), 20, f"the books differ: {stage.books_differ()}")
     score.check("cash and positions equal the exchange's", True, f"{stage.ledger()['cash']} dollars")
     score.check("nothing was sold that was not held", all(float(c) > 0 for c in stage.ledger()["positions"].values()))
-    score.check("no loop crashed, no defect in its log", not stage.program.lines("loop_crashed"))
+    broken = [line for sign in BROKEN for line in stage.program.lines(sign)]
+    score.check("no loop crashed, no defect in its log", not broken, broken[0] if broken else "")
 
 
 def reconciled(stage: Stage) -> bool:

@@ -3,12 +3,16 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bot.drill.drills import DRILLS
+from bot.core.effects import Notice
+from bot.drill.drills import DRILLS, agree
 from bot.drill.main import main
+from bot.drill.program import Program
 from bot.drill.score import Score
+from bot.run.notices import Notices
 
 FAST = ("flash-crash", "lost-reply")
 
@@ -58,6 +62,40 @@ def test_one_failed_check_fails_the_drill(capsys: pytest.CaptureFixture[str]) ->
     assert not score.passed()
     told = capsys.readouterr().out
     assert "FAIL  two" in told and "3.00 s, at most 2 s" in told and "1 of 2 checks passed" in told
+
+
+class Agreeing:
+    """A stage whose books agree: what is left to look at is the program's log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.program = Program(folder)
+
+    def books_differ(self) -> str:
+        return ""
+
+    def ledger(self) -> dict[str, Any]:
+        return {"cash": "1000.000000", "positions": {}}
+
+
+@pytest.mark.parametrize(
+    "code, text, passes",
+    [
+        ("closed", "stop: result -1.00 after fees", True),
+        ("loop_crashed", "Reconciler: KeyError: 'x'", False),
+        ("defect", "defect on Tick: KeyError: 'x'", False),
+    ],
+)
+def test_a_defect_in_the_log_fails_the_drill(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, code: str, text: str, passes: bool
+) -> None:
+    """Only crashes of loops were looked for: an alarm of the core's own defect passed."""
+    stage, score = Agreeing(tmp_path), Score()
+    Notices("b").add(Notice("info" if passes else "alarm", code, text))
+    stage.program.log.write_text("".join(f"ERROR   {record.getMessage()}\n" for record in caplog.records))
+    assert text in stage.program.words() or passes
+    agree(stage, score)  # type: ignore[arg-type]
+    assert score.passed() is passes
+    assert passes or text in score.checks[-1].figure
 
 
 def test_the_command_line_knows_them() -> None:
