@@ -7,7 +7,7 @@ from bot.core.config import Param
 from bot.core.effects import CancelOrder, ResolveOrder
 from bot.core.events import Command
 from bot.core.facts import ConfigChanged, ModeChanged, OrderRecalled, PlanChanged, TradingMode
-from bot.core.orders import OrderState
+from bot.core.orders import Order, OrderState
 from bot.core.trades import TradeState, exit_quote
 from bot.core.turn import Turn
 
@@ -146,6 +146,10 @@ def _cancel(turn: Turn, event: Command) -> None:
         return turn.approve("cancel", f"cancelling {name}, which is not ours: the next reading says whether it is gone")
     if order is None or not order.live():
         return turn.refuse("no_order", "there is no live order with this id")
+    if order.purpose == "entry":
+        _recall(turn, order)
+        when = "" if order.order_id else f", as soon as it is found: it is {order.state}"
+        return turn.approve("cancel", f"cancelling {order.client_order_id}{when}")
     if not order.order_id:
         return turn.refuse("not_confirmed", f"the order is {order.state}: its exchange id is not known yet")
     turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
@@ -161,16 +165,19 @@ def _cancel(turn: Turn, event: Command) -> None:
 
 
 def _recall_entries(turn: Turn) -> None:
-    """Cancel every live entry. That it is called back is a fact: no later word, and no restart, changes it."""
     for order in turn.state.orders.values():
-        if order.purpose != "entry" or not order.live():
-            continue
-        if not order.recall:
-            turn.record(OrderRecalled(turn.at_ms, order.client_order_id))
-        if order.order_id:
-            turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
-        elif order.state is OrderState.UNKNOWN:
-            turn.do(ResolveOrder(order.client_order_id, order.ticker, order.sent_ms or order.created_ms))
+        if order.purpose == "entry" and order.live():
+            _recall(turn, order)
+
+
+def _recall(turn: Turn, order: Order) -> None:
+    """Cancel an entry. That it is called back is a fact: no later word, and no restart, changes it."""
+    if not order.recall:
+        turn.record(OrderRecalled(turn.at_ms, order.client_order_id))
+    if order.order_id:
+        turn.do(CancelOrder(order.client_order_id, order.order_id, order.ticker))
+    elif order.state is OrderState.UNKNOWN:
+        turn.do(ResolveOrder(order.client_order_id, order.ticker, order.sent_ms or order.created_ms))
 
 
 def _configure(turn: Turn, event: Command, strategy_params: tuple[Param, ...]) -> None:

@@ -167,6 +167,8 @@ class Books:
                 )
             case f.OrderAmended():
                 self.orders[fact.client_order_id].price = fact.price
+            case f.OrderRecalled():
+                self.orders[fact.client_order_id].recalled_ms = fact.at_ms
             case f.OrderAdopted():
                 self._adopted(fact)
             case f.OrderMoved():

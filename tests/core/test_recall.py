@@ -1,4 +1,4 @@
-"""An entry that was called back (stop, kill, flatten) is cancelled until its end is proven, whatever is said later."""
+"""An entry that was called back (stop, kill, flatten, cancel) is cancelled until that is proven, whatever follows."""
 
 import pytest
 from scene import PLAN, Scene, market
@@ -122,6 +122,23 @@ def test_an_entry_that_waits_for_its_second_send_is_not_sent_after_a_stop_that_w
     [again] = scene.sent()
     answer = scene.do(e.Sending(scene.now, again.client_order_id)).answer
     assert answer is not None and answer.code == "called_back"
+
+
+def test_a_cancel_of_one_entry_is_repeated_until_it_is_proven_and_waits_for_one_that_is_not_found_yet() -> None:
+    """It answered "cancelling", and let the entry rest when the cancel's own answer was lost."""
+    scene, entry = entering()
+    word = e.Command(scene.now, "cancel", "you", {"order": entry.client_order_id})
+    scene.do(e.Sending(scene.now, entry.client_order_id))
+    scene.do(e.CreateReplied(scene.now, entry.client_order_id, Unknown("timed out")))
+    answer = scene.do(word).answer
+    assert answer is not None and answer.ok and "as soon as it is found: it is unknown" in answer.text
+    scene.do(e.OrderResolved(scene.now, entry.client_order_id, resting(entry, scene.now), False))
+    assert cancels(scene) == 1
+    scene.at(5).do(e.CancelReplied(scene.now, entry.client_order_id, Unknown("timed out")))
+    seen = resting(entry, scene.now)
+    scene.at(6).do(e.OrderResolved(scene.now, entry.client_order_id, seen, False))
+    scene.at(10).read(resting=(seen,))
+    assert cancels(scene) == 1
 
 
 def test_a_pause_calls_nothing_back() -> None:

@@ -126,8 +126,17 @@ BOOKS = (
     ),
     Defect(
         "a kill that was taken back leaves its entries resting", "P8", "bot/core/commands.py",
-        "        if not order.recall:\n            turn.record(OrderRecalled(turn.at_ms, order.client_order_id))\n", "",
+        "    if not order.recall:\n        turn.record(OrderRecalled(turn.at_ms, order.client_order_id))\n", "",
         "tests/core/test_recall.py::test_a_cancel_that_proved_nothing_is_repeated_with_each_reading",
+    ),
+    Defect(
+        "a cancel of one entry is tried once", "P2 C10", "bot/core/commands.py",
+        '    if order.purpose == "entry":\n        _recall(turn, order)\n        when',
+        '    if order.purpose == "entry":\n'
+        "        turn.do(CancelOrder(name, order.order_id, order.ticker))\n"
+        "        when",
+        "tests/core/test_recall.py::"
+        "test_a_cancel_of_one_entry_is_repeated_until_it_is_proven_and_waits_for_one_that_is_not_found_yet",
     ),
     Defect(
         "an entry that is found after its recall goes on resting", "P8 P2", "bot/core/replies.py",

@@ -78,11 +78,17 @@ def test_case_10_a_cancel_fails_and_a_new_entry_is_wanted() -> None:
     stage = Stage([Fault("cancel", 0, "lost_request", 0)])
     stage.enter(limit=50, tif="good_till_canceled")
     stage.run(1)
-    stage.program.command("cancel", {"client_order_id": stage.order(".e").client_order_id})
+    answer = stage.program.command("cancel", {"order": stage.order(".e").client_order_id}).answer
+    assert answer is not None and answer.ok
     stage.run(1)
     assert not stage.enter().ok
-    stage.run(6)
-    assert not stage.enter().ok
+    stage.run(3.5)
+    assert not stage.enter().ok, "nobody has answered yet"
+    stage.run(12)
+    assert stage.auditor.counts["sent cancel"] == 2 and stage.order(".e").state is OrderState.CANCELLED
+    assert stage.enter().ok
+    stage.books_equal()
+    assert stage.held() == 1_000
 
 
 def test_case_11_reconciling_200_times_equals_once() -> None:
@@ -160,7 +166,8 @@ def test_case_30_a_cancel_answers_404_though_the_order_filled() -> None:
     )
     stage.enter(limit=50, tif="good_till_canceled")
     stage.run(0.5)
-    stage.program.command("cancel", {"client_order_id": stage.order(".e").client_order_id})
+    answer = stage.program.command("cancel", {"order": stage.order(".e").client_order_id}).answer
+    assert answer is not None and answer.ok
     stage.engine.crowd_take(GAME, "ask", 5_000, 40_000, stage.clock.now_ms)
     assert stage.held() == 1_000
     stage.run(12)
