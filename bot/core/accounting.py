@@ -2,9 +2,7 @@
 
 from typing import Literal
 
-import msgspec
-
-from bot.core import adopting, claiming, replies
+from bot.core import adopting, claiming, exiting, replies
 from bot.core.effects import CancelOrder, ResolveOrder
 from bot.core.events import AccountRead, MarketChange
 from bot.core.facts import (
@@ -12,17 +10,14 @@ from bot.core.facts import (
     Difference,
     Forgotten,
     MarketMoved,
-    PlanChanged,
     PositionAdopted,
     Reconciled,
     SeenBefore,
     SettlementBooked,
     Suspected,
-    TermsChanged,
 )
 from bot.core.orders import OrderState, has_our_form
 from bot.core.state import settlement_key
-from bot.core.trades import Trade, on_grid
 from bot.core.turn import Turn
 from bot.core.units import format_count, format_money
 from bot.core.venue import Settlement, VenueOrder, VenuePosition
@@ -35,9 +30,6 @@ CLOCKS_MS = 1_000
 
 SIGNED_MS = 60_000
 """Our clock is at most half of this ahead of the exchange's, or no order would have been taken (kalshi-api.md 2.4)."""
-
-LEAVE_BEFORE_MS = 20_000
-"""A time exit is at least this long before a close that was moved before it: several sweeps, and orders until flat."""
 
 Kind = Literal["position", "cash"]
 
@@ -85,31 +77,13 @@ def market_changed(turn: Turn, event: MarketChange) -> None:
     state = turn.state
     trade = state.trade_at(event.ticker)
     if trade is not None:
-        _keep_to_terms(turn, trade, event)
+        grid = trade.market.grid if event.grid is None else event.grid
+        close_ms = trade.market.close_ms if event.close_ms is None else event.close_ms
+        exiting.keep_to_terms(turn, trade, grid, close_ms)
     known = event.ticker in state.live_trade or state.position(event.ticker).count or event.ticker in state.status
     if known and event.status in MARKET_STATUS and state.status.get(event.ticker, "active") != event.status:
         turn.record(MarketMoved(turn.at_ms, event.ticker, event.status))
         turn.note("info", "market", f"market is {event.status} {event.result}".rstrip(), event.ticker)
-
-
-def _keep_to_terms(turn: Turn, trade: Trade, event: MarketChange) -> None:
-    """Prices and close may change on a live market (kalshi-api.md 3.2, 5.3): a target goes to a price that there is; a
-    time exit that the new close would forestall goes as long before it as it was to be before the end."""
-    market = trade.market
-    grid = market.grid if event.grid is None else event.grid
-    close_ms = market.close_ms if event.close_ms is None else event.close_ms
-    if (grid, close_ms) == (market.grid, market.close_ms):
-        return
-    turn.record(TermsChanged(turn.at_ms, trade.id, grid, close_ms))
-    plan = trade.plan
-    if plan.target is not None and not grid.valid(plan.target):
-        plan = msgspec.structs.replace(plan, target=on_grid(trade, plan.target))
-    if plan.time_exit_ms is not None and turn.at_ms < close_ms <= plan.time_exit_ms:
-        ahead_ms = max(market.end_ms - plan.time_exit_ms, LEAVE_BEFORE_MS)
-        plan = msgspec.structs.replace(plan, time_exit_ms=close_ms - ahead_ms)
-    if plan != trade.plan:
-        turn.record(PlanChanged(turn.at_ms, trade.id, plan, "market"))
-        turn.note("info", "plan_changed", f"{replies.protection(trade)} (the market's terms changed)", trade.ticker)
 
 
 def _baseline(turn: Turn, event: AccountRead) -> None:

@@ -5,10 +5,11 @@ import msgspec
 from bot.core import resting
 from bot.core.effects import CancelOrder, PlaceOrder, ResolveOrder, Wake
 from bot.core.events import Sweep, Tick
-from bot.core.facts import ExitAttempted, ExitFired, OrderIntended, PlanChanged, QuoteVanished
+from bot.core.facts import ExitAttempted, ExitFired, OrderIntended, PlanChanged, QuoteVanished, TermsChanged
+from bot.core.grid import PriceGrid
 from bot.core.orders import SPENT, Order, OrderState
 from bot.core.positions import closing_side
-from bot.core.trades import ExitKind, Trade, TradeState, carried_stop, due, exit_limit, exit_quote
+from bot.core.trades import ExitKind, Trade, TradeState, carried_stop, due, exit_limit, exit_quote, on_grid
 from bot.core.turn import Turn
 from bot.core.units import ONE, Money, Price, format_count, format_price
 from bot.core.venue import Quote, VenueFill, VenueOrder
@@ -24,6 +25,10 @@ STALL_MS = 5_000
 
 VANISHED_CONFIRM_MS = 2_000
 """An empty side is believed after this long (DESIGN.md section 4: a vanished quote is not a price)."""
+
+
+LEAVE_BEFORE_MS = 20_000
+"""A time exit is at least this long before a close that was moved before it: several sweeps, and orders until flat."""
 
 
 def tick(turn: Turn, event: Tick) -> None:
@@ -112,6 +117,26 @@ def remember(turn: Turn, trade: Trade, seen: VenueOrder) -> Order:
     order = turn.state.orders[seen.client_order_id]
     turn.move_order(order, "lost", reason="its record was lost in a crash")
     return order
+
+
+def keep_to_terms(turn: Turn, trade: Trade, grid: PriceGrid, close_ms: int) -> None:
+    """Prices and close may change on a live market (kalshi-api.md 3.2, 5.3): a target goes to a price that there is; a
+    time exit that the new close would forestall goes as long before it as it was to be before the end."""
+    market = trade.market
+    if (grid, close_ms) == (market.grid, market.close_ms):
+        return
+    turn.record(TermsChanged(turn.at_ms, trade.id, grid, close_ms))
+    plan = trade.plan
+    if plan.target is not None and not grid.valid(plan.target):
+        plan = msgspec.structs.replace(plan, target=on_grid(trade, plan.target))
+    if plan.time_exit_ms is not None and turn.at_ms < close_ms <= plan.time_exit_ms:
+        ahead_ms = max(market.end_ms - plan.time_exit_ms, LEAVE_BEFORE_MS)
+        plan = msgspec.structs.replace(plan, time_exit_ms=close_ms - ahead_ms)
+    if plan != trade.plan:
+        turn.record(PlanChanged(turn.at_ms, trade.id, plan, "market"))
+        turn.note(
+            "info", "plan_changed", "target and time exit keep to the market's new prices and close", trade.ticker
+        )
 
 
 def _carry_stop(turn: Turn, trade: Trade, price: Price) -> None:

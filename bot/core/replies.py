@@ -4,6 +4,7 @@ from bot.core import exiting, resting
 from bot.core.effects import CancelOrder, Reconcile, ResolveOrder, Wake
 from bot.core.events import AmendReplied, CancelReplied, CreateReplied, FillSeen, OrderResolved, OrderSeen, Sending
 from bot.core.facts import ExitAttempted, FillBooked, FillClaimed
+from bot.core.grid import CENT_GRID
 from bot.core.orders import SPENT, Order, OrderState, again_in_ms, has_our_form, passing, reported
 from bot.core.state import TradingState
 from bot.core.trades import Trade, TradeState, due
@@ -81,6 +82,7 @@ def create_replied(turn: Turn, event: CreateReplied) -> None:
             turn.note(  # once for each reason: an exit in an outage is tried four times a second
                 "warning", "order_rejected", f"{order.purpose} {order.client_order_id} refused: {reason}", order.ticker
             )
+        _off_grid(turn, order, outcome)
         if order.state is OrderState.UNKNOWN and isinstance(outcome, Rejected):
             return _resend_refused(turn, order, outcome)
         again_ms = turn.at_ms + again_in_ms(order, outcome)
@@ -111,6 +113,14 @@ def create_replied(turn: Turn, event: CreateReplied) -> None:
                 turn.record(ExitAttempted(turn.at_ms, trade.id, trade.exit_attempt, turn.at_ms))
             exiting.drive(turn, trade)
     return None
+
+
+def _off_grid(turn: Turn, order: Order, outcome: Rejected | NotSent) -> None:
+    """The market's prices are coarser than anybody told us: whole cents are on every grid (kalshi-api.md 3.2)."""
+    trade = turn.state.trades.get(order.trade_id)
+    refused = isinstance(outcome, Rejected) and outcome.code == "invalid_price"
+    if refused and trade is not None and not CENT_GRID.valid(order.price):
+        exiting.keep_to_terms(turn, trade, CENT_GRID, trade.market.close_ms)
 
 
 def _resend_refused(turn: Turn, order: Order, outcome: Rejected) -> None:
@@ -152,6 +162,7 @@ def amend_replied(turn: Turn, event: AmendReplied) -> None:
     if isinstance(outcome, Rejected) and refused:
         text = f"the exchange refuses to amend {order.client_order_id} ({outcome.code}): it is cancelled instead"
         turn.note("warning", "amend_refused", text, order.ticker)
+        _off_grid(turn, order, outcome)
     elif not ours:
         text = f"amend of {order.client_order_id} proves nothing: {type(outcome).__name__.lower()}"
         if order.reason != text and not isinstance(outcome, NotSent):

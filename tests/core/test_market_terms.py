@@ -52,6 +52,44 @@ def test_the_next_exit_is_on_the_cent_after_the_market_went_to_whole_cents(
     assert second.price == after and second.count == 2_000
 
 
+def test_a_refused_price_is_followed_by_a_whole_cent_although_nobody_told_of_new_prices() -> None:
+    scene = entered(Scene().at(1))
+    scene.at(2).tick(7_450, 7_600)
+    [first] = scene.sent()
+    scene.do(e.Sending(scene.now, first.client_order_id))
+    scene.do(e.CreateReplied(scene.now, first.client_order_id, Rejected("invalid_price", "", 400)))
+    scene.at(3.1).tick(7_450, 7_600)
+    [second] = scene.sent()
+    assert second.price == 6_400
+    scene = entered(Scene().at(1))
+    scene.at(2).tick(7_450, 7_600)
+    [first] = scene.sent()
+    scene.do(e.Sending(scene.now, first.client_order_id))
+    scene.do(e.CreateReplied(scene.now, first.client_order_id, Rejected("too_many_requests", "", 429)))
+    assert scene.trade().market.grid == FINE, "another refusal says nothing of prices"
+
+
+def test_a_target_that_rests_or_is_to_rest_at_a_refused_price_goes_to_the_cent() -> None:
+    plan = msgspec.structs.replace(RESTS, target=Price(9_550))
+    scene = entered(Scene().at(LATER), plan=plan)
+    scene.tick(8_700, 8_900)
+    [order] = scene.sent()
+    scene.do(e.Sending(scene.now, order.client_order_id))
+    scene.do(e.CreateReplied(scene.now, order.client_order_id, Rejected("invalid_price", "", 400)))
+    scene.at(LATER + 10).tick(8_700, 8_900)
+    [anew] = scene.sent()
+    assert anew.price == 9_600
+    scene = entered(Scene().at(LATER), plan=plan)
+    scene.tick(8_700, 8_900)
+    [order] = scene.sent()
+    scene.reply(order, 0, 2_000)
+    scene.at(LATER + 2).tick(7_450, 7_600)
+    scene.do(e.AmendReplied(scene.now, order.client_order_id, Rejected("invalid_price", "", 400)))
+    assert cancels(scene) == [order.client_order_id]
+    scene.do(e.CancelReplied(scene.now, order.client_order_id, removed(order, 2_000)))
+    assert [(x.price, x.count) for x in scene.sent()] == [(6_400, 2_000)]
+
+
 def test_a_target_goes_to_the_next_better_price_that_there_is() -> None:
     for side, target, better, bid, ask in (("bid", 9_550, 9_600, 9_600, 9_700), ("ask", 450, 400, 300, 400)):
         plan = HELD if side == "bid" else msgspec.structs.replace(HELD, stop=Price(2_000), target=Price(target))

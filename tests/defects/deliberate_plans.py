@@ -86,7 +86,7 @@ PLANS = (
         f"{_TERMS}::test_the_next_exit_is_on_the_cent_after_the_market_went_to_whole_cents",
     ),
     Defect(
-        "a target stays between the prices that there are", "P4", "bot/core/accounting.py",
+        "a target stays between the prices that there are", "P4", "bot/core/exiting.py",
         "    if plan.target is not None and not grid.valid(plan.target):\n",
         "    if False and plan.target is not None:\n",
         f"{_TERMS}::test_a_target_that_rests_between_the_cents_is_placed_anew_on_one",
@@ -103,7 +103,7 @@ PLANS = (
         "tests/run/test_market_watch.py::test_a_market_that_was_paused_is_asked_for_although_nothing_is_held_there_any_more",
     ),
     Defect(
-        "a time exit waits for a time after the close", "P5", "bot/core/accounting.py",
+        "a time exit waits for a time after the close", "P5", "bot/core/exiting.py",
         "turn.at_ms < close_ms <= plan.time_exit_ms:", "close_ms <= turn.at_ms <= plan.time_exit_ms:",
         f"{_TERMS}::test_a_time_exit_that_the_close_was_moved_before_is_as_long_before_the_new_close",
     ),
@@ -111,6 +111,11 @@ PLANS = (
         "a later time exit is refused because of a close that was moved since", "P5", "bot/core/folding.py",
         "close_ms=fact.close_ms, end_ms=min(", "end_ms=min(",
         f"{_TERMS}::test_a_later_time_exit_is_taken_once_the_close_was_moved_back",
+    ),
+    Defect(
+        "an exit goes out between the cents again after that was refused", "P4", "bot/core/replies.py",
+        'outcome.code == "invalid_price"', 'outcome.code == "invalid price"',
+        f"{_TERMS}::test_a_refused_price_is_followed_by_a_whole_cent_although_nobody_told_of_new_prices",
     ),
 )
 # fmt: on
