@@ -15,6 +15,7 @@ from bot.paper.model import Fill
 from bot.sim.clock import Clock
 from bot.sim.disk import File
 from bot.sim.exchange import Exchange
+from bot.sim.exposure import Exposure
 from bot.sim.ledger import EXCUSED_MS, Ledger
 from bot.sim.limits import Limits
 from bot.sim.model import Books, Violation, require
@@ -59,6 +60,7 @@ class Auditor:
         self.limits = Limits()
         self.counts: Counter[str] = Counter()
         self.ledger = Ledger(clock, exchange, self.books)
+        self.exposure = Exposure(clock, exchange, self.books)
         self.stops = StopWatch(clock, exchange, self.books, self.counts)
         self.boot = ""
         """The program that holds the lease. Another that still runs may send exits, and nothing else."""
@@ -190,6 +192,7 @@ class Auditor:
         if isinstance(event, Sweep):
             self.ledger.swept()
             self.stops.swept()
+            self.exposure.look(event.at_ms, self.limits.risk)
 
     def _same_books(self, turn: Turn) -> None:
         """What a step booked, the state adds up as we do."""
@@ -233,8 +236,10 @@ class Auditor:
             name = f"{fact.purpose} {fact.client_order_id} of {fact.count}"
             require(fact.count <= room, f"{name} is larger than the position {held}")
         if isinstance(fact, f.OrderIntended) and fact.purpose == "entry":
-            broken = self.limits.broken(fact, self.books)
+            broken = self.limits.broken(fact, self.books) or self.exposure.broken(fact, self.limits.risk)
             require(not broken, f"entry {fact.client_order_id} is decided {broken}")
+        if isinstance(fact, f.CashBaseline):
+            self.exposure.begin()
         if isinstance(fact, f.ExitFired):
             self.counts[f"fired {fact.kind}" if not fact.again else "bounds begun anew"] += 1
         if isinstance(fact, f.PlanChanged):

@@ -69,6 +69,8 @@ class Exchange(model.Listener):
         self.engine = Engine(seed)
         self.account = self.engine.add_account(US, cash)
         self.engine.listeners.append(self)
+        self.paid_in = 0
+        """Deposits less withdrawals."""
         self.streams: list[Listener] = []
         self.on_fill: Callable[[model.Fill], None] = lambda fill: None
         self.orders: Lagged[VenueOrder] = Lagged()
@@ -153,6 +155,7 @@ class Exchange(model.Listener):
     def move_cash(self, amount: int) -> None:
         """A deposit, or with a negative amount a withdrawal. Those of whole cents the exchange names."""
         self.account.pay(0, amount)
+        self.paid_in += amount
         if amount % 10_000 == 0:
             now = self.clock.now_ms
             self.transfers.put(now, str(now), Transfer(f"t{now}", Money(amount), Money(0), now))

@@ -60,8 +60,8 @@ DEFECTS = (
         "nobody looks an unknown order up again",
         2,
         "core/accounting.py",
-        "if order.state is OrderState.UNKNOWN:\n            turn.do(ResolveOrder",
-        "if False:\n            turn.do(ResolveOrder",
+        "if order.state is OrderState.UNKNOWN or (order.state is OrderState.CANCELLED and order.outstanding()):\n",
+        "if order.state is OrderState.CANCELLED and order.outstanding():\n",
     ),
     Defect(
         "what may have been sent before a restart is not looked up",
@@ -185,6 +185,27 @@ DEFECTS = (
         "core/cross_check.py",
         "event.told.keys() | open_",
         "event.told.keys()",
+    ),
+    Defect(
+        "contracts that are held are no exposure",
+        7,
+        "core/risk.py",
+        "        if position.count:\n            add(",
+        "        if False:\n            add(",
+    ),
+    Defect(
+        "in all twice as much may be at stake",
+        7,
+        "core/risk.py",
+        'sum(events.values()), limits["max_total_exposure"]',
+        'sum(events.values()), 2 * limits["max_total_exposure"]',
+    ),
+    Defect(
+        "what is lost is no result",
+        7,
+        "core/folding.py",
+        "_realize(state, fact.at_ms, after.realized - before.realized - fill.fee)",
+        "_realize(state, fact.at_ms, max(after.realized - before.realized - fill.fee, 0))",
     ),
     Defect(
         "an amend counts as the end of the target",
