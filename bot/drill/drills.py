@@ -1,5 +1,6 @@
 """The drills: each stages one disaster while the bot holds positions, says what happens, and scores the outcome."""
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -177,6 +178,29 @@ def wiped_disk(stage: Stage, score: Score) -> None:
     agree(stage, score)
 
 
+def cut_journal(stage: Stage, score: Score) -> None:
+    hold(stage, score)
+    stage.program.kill()
+    log = stage.program.data / "journal-paper.db-wal"
+    os.truncate(log, log.stat().st_size // 2)
+    score.say("SIGKILL, and the second half of the journal's write-ahead log is gone")
+    program = stage.program.start()
+    program.until(lambda: program.lines("journal_lost"), 10, "nobody says that records are lost")
+    score.check("an alarm says how many records are lost", True, program.lines("journal_lost")[0].split(": ")[0][-50:])
+    score.check("entries wait for the operator", program_is(stage, "PAUSED"))
+
+    def protected() -> list[str]:
+        return [row["stop"] for row in program.items("positions") if row["protected"] and row["stop"]]
+
+    program.until(lambda: len(protected()) == POSITIONS, 20, "positions are missing, or have no stop")
+    score.within("from its start until every position had a stop", time.time() - program.started_at, 20)
+    score.say(f"stops at {', '.join(sorted(set(protected())))}; the prices fall to 0.70")
+    score.within("until every position was left", left(stage, score, stage.call(falls(ALL, to=7_000))), 10)
+    program.post("bot/start")
+    score.check("started by the operator, it runs", program_is(stage, "RUNNING"))
+    agree(stage, score)
+
+
 def paused_market(stage: Stage, score: Score) -> None:
     hold(stage, score)
     score.say("all markets are paused; the price behind it falls to 0.80")
@@ -206,6 +230,7 @@ DRILLS = {
     "disk-fails": Drill("nothing can be written while prices fall", disk_fails, {}),
     "kill-switch": Drill("`python -m bot kill` while holding: entries end, stops protect on", kill_switch, {}),
     "wiped-disk": Drill("the program dies and its whole folder is lost", wiped_disk, {}),
+    "cut-journal": Drill("the program dies and half of the journal's log is lost", cut_journal, {}),
     "paused-market": Drill("the held markets are paused and come back at a lower price", paused_market, {}),
 }  # fmt: skip
 

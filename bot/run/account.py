@@ -40,7 +40,7 @@ def read_account(
     clock_ms: Callable[[], int],
     read_market: Callable[[str], tuple[Market, Quote]],
 ) -> AccountRead:
-    """One complete reading. ReadFailed when any part of it failed: then nothing is concluded.
+    """One complete reading. ReadFailed when a listing or the balance failed: then nothing is concluded.
 
     Its parts are of different age; `fresh_ms` says what all of them show. At the baseline they must be of one moment:
     a fill that came meanwhile could be in the balance and not in the positions, and nothing would tell.

@@ -4,7 +4,8 @@ import pytest
 from scene import T0, TICKER, Scene, market
 
 from bot.core import events as e
-from bot.core.effects import CancelOrder, Notice
+from bot.core.adopting import wanted_markets
+from bot.core.effects import CancelOrder, Notice, Reconcile
 from bot.core.trades import ExitPlan
 from bot.core.units import Count, Money, Price
 from bot.core.venue import VenueFill, VenueOrder
@@ -34,11 +35,11 @@ def an_hour_old() -> Scene:
 
 
 def read(scene: Scene, *fills: VenueFill, resting: tuple[VenueOrder, ...] = ()) -> None:
+    """With the markets that a reading asks for."""
     cash = (scene.state.cash or 0) - sum(f.price * f.count * (1 if f.side == "bid" else -1) for f in fills)
     held = [p for p in scene.state.positions.values() if p.count]
-    scene.read(
-        cash=cash, positions=held, fills=fills, resting=resting, markets={TICKER: market(), OTHER: market(OTHER)}
-    )
+    markets = {t: market(t) for t in wanted_markets(scene.state, list(resting))}
+    scene.read(cash=cash, positions=held, fills=fills, resting=resting, markets=markets)
 
 
 def test_entries_wait_for_the_operator_who_is_told() -> None:
@@ -65,11 +66,12 @@ def test_a_halt_stays_a_halt_and_a_breakers_pause_does_not_end_by_itself() -> No
     assert (scene.state.mode, scene.state.mode_until_ms) == ("PAUSED", 0)
 
 
-def test_what_was_bought_in_the_lost_time_has_a_stop_with_the_first_reading() -> None:
+def test_what_was_bought_in_the_lost_time_has_a_stop_as_soon_as_its_fills_are_found() -> None:
     """Its fills were taken for somebody else's, and nobody watched them."""
     scene = an_hour_old()
     restart(scene, lost=12)
     read(scene, fill(1, AN_HOUR + 30))
+    assert any(isinstance(x, Reconcile) for x in scene.effects), "its market is asked for at once"
     read(scene)
     trade = scene.state.trade_at(TICKER)
     assert trade is not None and (trade.open_count(), trade.plan.stop) == (1_000, 7_800)

@@ -28,7 +28,7 @@ ACCOUNT = (
     Defect(
         "what was bought in the lost time is taken for somebody else's", "P5", "bot/core/replies.py",
         " or state.lost_from_ms < fill.at_ms <= state.lost_ms + ARRIVE_MS", "",
-        "tests/core/test_lost_records.py::test_what_was_bought_in_the_lost_time_has_a_stop_with_the_first_reading",
+        "tests/core/test_lost_records.py::test_what_was_bought_in_the_lost_time_has_a_stop_as_soon_as_its_fills_are_found",
     ),
     Defect(
         "every unknown fill after a loss is taken for ours", "P7", "bot/core/folding.py",
