@@ -446,4 +446,5 @@ class Bot:
             if self.state.mode != "HALTED":
                 self.command("kill", {}, f"command line ({reason})", f"halt-{now_ms()}")
             self.halt_file.obeyed(self.door.seq)
+            gevent.spawn(self.journal.wait, self.door.seq, 2.0).link(lambda _: self.loops["StopLossMonitor"].wake())
         self.halt_file.remove(self.journal.durable_seq)
