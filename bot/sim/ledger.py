@@ -17,6 +17,9 @@ CHANNEL_MS = 8_000
 EXCUSED_MS = 60_000
 """So long after somebody else's trade a target may be too large: it is cancelled as soon as that is known."""
 
+UNREAD_MS = 60_000
+"""A found position whose market cannot be read has an alarm instead of a stop; each reading asks for it again."""
+
 NAMED_MS = 25_000
 """What differs has a name after this: it takes two readings of the account that agree on it."""
 
@@ -137,6 +140,8 @@ class Ledger:
                 self._held_since[ticker] = now  # another entry's fate is open there: what it is for is told after it
                 continue
             armed = bracket is not None and bracket.stop is not None
+            if now - self.books.unread.get(ticker, 0) < UNREAD_MS:
+                continue
             require(armed, f"the position in {ticker} has no stop and no finding")
         for ticker in self.books.owner:
             self._over(ticker)

@@ -148,6 +148,8 @@ class Books:
         self.status: dict[str, str] = {}
         self.findings: dict[str, tuple[int, int]] = {}
         self.named: dict[str, tuple[int, int]] = {}
+        self.unread: dict[str, int] = {}
+        """Positions found whose market could not be read yet, and since when."""
         self.mode = "RUNNING"
         self.boot = ""
         self.reconciled_boot = ""
@@ -174,6 +176,7 @@ class Books:
             case f.OrderMoved():
                 self._step(self.orders[fact.client_order_id], fact)
             case f.TradeOpened():
+                self.unread.pop(fact.ticker, None)
                 long = fact.side == "bid"
                 self.trades[fact.trade_id] = Bracket(
                     fact.trade_id,
@@ -196,18 +199,13 @@ class Books:
             case f.TradeMoved():
                 self._trade(fact)
             case f.SettlementBooked():
-                key = f"{fact.settlement.ticker}@{fact.settlement.settled_ms}"
-                if key in self.settled:
-                    self.twice.append(f"settlement {key}")
-                self.settled[key] = fact.settlement.revenue
-                self.positions[fact.settlement.ticker] = 0
-                if self.cash is not None:
-                    self.cash += fact.settlement.revenue
+                self._settle(fact)
             case f.PositionAdopted():
                 self.positions[fact.ticker] = fact.count
+                if fact.protect:
+                    self.unread[fact.ticker] = fact.at_ms
             case f.SeenBefore():
-                self.seen.update(fact.fill_ids)
-                self.seen.update(fact.settlement_ids)
+                self.seen.update((*fact.fill_ids, *fact.settlement_ids))
             case f.CashMoved():
                 require(self.cash is not None, "cash was moved before the books began")
                 self.cash = (self.cash or 0) + fact.amount
@@ -234,6 +232,16 @@ class Books:
                     trade.from_ms = fact.at_ms
             case _:
                 pass
+
+    def _settle(self, fact: f.SettlementBooked) -> None:
+        paid = fact.settlement
+        key = f"{paid.ticker}@{paid.settled_ms}"
+        if key in self.settled:
+            self.twice.append(f"settlement {key}")
+        self.settled[key] = paid.revenue
+        self.positions[paid.ticker] = 0
+        if self.cash is not None:
+            self.cash += paid.revenue
 
     def unfounded(self, fact: f.Fact) -> str:
         """What is wrong with a fact that is about to be applied, as far as it concerns a plan; '' when nothing is."""
