@@ -58,7 +58,8 @@ class Exposure:
         ):
             if at_stake * 100 > risk[name] * ROOM:
                 return f"with {at_stake} at stake, {name} is {risk[name]}"
-        if self._over_ms and self.clock.now_ms - self._over_ms > KNOWN_MS:
+        long = self._over_ms and self.clock.now_ms - self._over_ms > KNOWN_MS
+        if long and self.lost > risk["max_daily_loss"]:  # the operator may have raised it since the last sweep
             return f"after a loss of {self.lost} today, max_daily_loss is {risk['max_daily_loss']}"
         return ""
 

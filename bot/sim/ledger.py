@@ -20,6 +20,9 @@ EXCUSED_MS = 60_000
 UNREAD_MS = 60_000
 """A found position whose market cannot be read has an alarm instead of a stop; each reading asks for it again."""
 
+SIGNED_MS = 30_000
+"""An order may arrive for as long as its signature holds."""
+
 NAMED_MS = 25_000
 """What differs has a name after this: it takes two readings of the account that agree on it."""
 
@@ -148,14 +151,16 @@ class Ledger:
         self._called_back()
 
     def _over(self, ticker: str) -> None:
-        """A trade ends with its market, once every order of it is answered."""
+        """A trade ends with its market, once every order of it is answered and somebody else's fill there is proven to
+        be of no exit that a crash forgot."""
         bracket = self.books.bracket(ticker)
         if bracket is None or any(o.trade_id == bracket.id and not o.ended for o in self.books.open.values()):
             self._answered_ms[ticker] = self.clock.now_ms
             return
         market = self.exchange.engine.markets.get(ticker)
         paid_ms = market.settled_ms if market is not None else 1
-        since = max(paid_ms or 0, self._answered_ms.get(ticker, 0))
+        proven_ms = self._disturbed_ms.get(ticker, -SIGNED_MS) + SIGNED_MS
+        since = max(paid_ms or 0, self._answered_ms.get(ticker, 0), proven_ms)
         live = paid_ms is not None and min(self.books.read_ms, self.clock.now_ms) > since + NAMED_MS
         require(not live, f"a trade is still live in {ticker}, which has paid")
 
@@ -217,7 +222,7 @@ class Ledger:
             require(rests or intent.ended != "", f"{intent.id} never ended, the exchange says {truth and truth.status}")
         now = self.clock.now_ms
         for order in self.exchange.account.orders.values():
-            if order.status != "resting" or order.created_ms > now - 30_000:
+            if order.status != "resting" or order.created_ms > now - SIGNED_MS:
                 continue
             named = f"order:{order.order_id}" in self.books.findings
             ours = self.books.orders.get(order.client_order_id)
