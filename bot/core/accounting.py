@@ -36,6 +36,9 @@ Kind = Literal["position", "cash"]
 KEEP_MS = 3_600_000
 """Ended orders and old ids leave the state after this, or when no cooldown needs them any more."""
 
+UNSETTLED_MS = 3 * 86_400_000
+"""So long an order that is not settled keeps the fills since it was sent; one that never is would keep all for ever."""
+
 MARKET_STATUS = ("initialized", "inactive", "active", "closed", "determined", "disputed", "amended", "finalized")
 
 
@@ -65,6 +68,7 @@ def _forget(turn: Turn, event: AccountRead) -> None:
     state = turn.state
     resting = (OrderState.RESTING, OrderState.PARTLY_FILLED)
     unsettled = (o.created_ms for o in state.orders.values() if o.outstanding() and o.state not in resting)
+    unsettled = (at_ms for at_ms in unsettled if at_ms > event.started_ms - UNSETTLED_MS)
     kept_ms = event.started_ms - max(KEEP_MS, state.config.risk["cooldown"] * 1000)
     before_ms = min([kept_ms, *(created_ms - SIGNED_MS for created_ms in unsettled)])
     if before_ms - state.forgotten_ms > 600_000:

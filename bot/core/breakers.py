@@ -53,7 +53,7 @@ def start(turn: Turn, quotes: Quotes) -> str:
     if day.value > day.limit:
         return f"{day.name}: {_told(day)}; entries are off until 00:00 UTC, or until the limit is raised"
     if drawdown.value > drawdown.limit:
-        if now // DAY_MS == state.marked_day:
+        if now // DAY_MS <= state.marked_day:
             turn.record(Marked(now, Money(profit), state.day_open, state.day_unpriced))
         else:
             turn.record(Marked(now, Money(profit), Money(profit), not _priced(state, quotes)))
@@ -91,7 +91,7 @@ def _at_hand(state: TradingState, now_ms: int, quotes: Quotes) -> bool:
     if state.cash is None or not quotes.keys() >= state.held_markets():
         return False
     since, today = state.booted_ms, now_ms // DAY_MS
-    if today != state.marked_day:
+    if today > state.marked_day:
         since = max(since, today * DAY_MS)
     known = all(quotes[ticker] is not None for ticker, position in state.positions.items() if position.count)
     return known or not 0 <= now_ms - since < FIRST_PRICE_MS
@@ -107,7 +107,7 @@ def _mark(turn: Turn, profit: int, priced: bool) -> None:
     The first mark of all is a peak: what was lost before, by books older than marks, is no drawdown. A day that began
     while something had no price began no lower than the first full set of prices says: its limit is never loosened."""
     state, now = turn.state, turn.at_ms
-    new_day = now // DAY_MS != state.marked_day
+    new_day = now // DAY_MS > state.marked_day
     corrected = not new_day and state.day_unpriced and priced
     if new_day or corrected or profit - state.peak >= state.config.risk["max_drawdown"] // 100:
         day_open = profit if new_day else max(profit, state.day_open) if corrected else state.day_open
@@ -129,7 +129,7 @@ def _tripped(state: TradingState, now_ms: int, profit: int | None) -> list[tuple
 
 def _money_uses(state: TradingState, now_ms: int, profit: int) -> tuple[Use, Use]:
     limits = state.config.risk
-    lost_today = state.day_open - profit if now_ms // DAY_MS == state.marked_day else 0
+    lost_today = state.day_open - profit if now_ms // DAY_MS <= state.marked_day else 0
     return (
         Use("max_daily_loss", "money", lost_today, limits["max_daily_loss"]),
         Use("max_drawdown", "money", state.peak - profit, limits["max_drawdown"]),

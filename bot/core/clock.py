@@ -7,8 +7,6 @@ from bot.core.state import TradingState
 SET_BACK_MS = 1_000
 """Less than this is no step: a clock that is being adjusted slowly, or events of one moment out of order."""
 
-_DAY_MS = 86_400_000
-
 
 def set_back(state: TradingState, at_ms: int) -> bool:
     """Whether the clock stands before the newest fact."""
@@ -19,7 +17,8 @@ def take_back(state: TradingState, at_ms: int) -> None:
     """Fold a clock that was set back to `at_ms`: no time in the state lies ahead of it. Waiting exits may go, entries
     that wait have lapsed, and none goes before the account has been read anew.
 
-    Ends of pauses stay. So does when an order was sent: its signature holds from that time on (kalshi-api.md 2.4).
+    Ends of pauses stay, and so does the day whose loss is counted: it ends when the clock has passed it. So does when
+    an order was sent: its signature holds from that time on (kalshi-api.md 2.4).
     """
     before = at_ms - 1
     for item in (*state.trades.values(), *state.orders.values()):
@@ -29,5 +28,4 @@ def take_back(state: TradingState, at_ms: int) -> None:
     state.suspects = {key: min(since, before) for key, since in state.suspects.items()}
     state.errors = [min(at, before) for at in state.errors]
     state.booted_ms, state.mode_since_ms = min(state.booted_ms, at_ms), min(state.mode_since_ms, at_ms)
-    state.day, state.marked_day = min(state.day, at_ms // _DAY_MS), min(state.marked_day, at_ms // _DAY_MS)
     state.reconciled_ms, state.read_ms = 0, min(state.read_ms, before)

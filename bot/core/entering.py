@@ -14,8 +14,9 @@ from bot.core.venue import Quote
 RECONCILE_GRACE_MS = 5_000
 """A reading takes time: the last one may be this much older than the interval before entries stop."""
 
-SHOWN_GRACE_MS = 15_000
-"""Its listings may lag besides: the moment that all of it shows may be this much older than the interval."""
+SHOWN_GRACE_MS = 45_000
+"""Its listings may lag besides, and the exchange's clock, which says how far, lie up to 30 s behind ours
+(kalshi-api.md 2.4): the moment that all of it shows may be this much older than the interval."""
 
 
 def propose(turn: Turn, event: Propose, reconcile_interval_ms: int) -> None:

@@ -130,8 +130,9 @@ def keep_to_terms(turn: Turn, trade: Trade, grid: PriceGrid, close_ms: int) -> N
     if plan.target is not None and not grid.valid(plan.target):
         plan = msgspec.structs.replace(plan, target=on_grid(trade, plan.target))
     if plan.time_exit_ms is not None and turn.at_ms < close_ms <= plan.time_exit_ms:
-        ahead_ms = max(market.end_ms - plan.time_exit_ms, LEAVE_BEFORE_MS)
-        plan = msgspec.structs.replace(plan, time_exit_ms=close_ms - ahead_ms)
+        before_ms = close_ms - max(market.end_ms - plan.time_exit_ms, LEAVE_BEFORE_MS)
+        leave_ms = before_ms if before_ms > turn.at_ms else close_ms - LEAVE_BEFORE_MS
+        plan = msgspec.structs.replace(plan, time_exit_ms=leave_ms)
     if plan != trade.plan:
         turn.record(PlanChanged(turn.at_ms, trade.id, plan, "market"))
         turn.note(

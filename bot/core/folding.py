@@ -78,7 +78,8 @@ def fold(state: TradingState, fact: f.Fact) -> None:
         case f.ModeChanged():
             _change_mode(state, fact)
         case f.Marked():
-            state.peak, state.day_open, state.marked_day = fact.peak, fact.day_open, fact.at_ms // 86_400_000
+            state.peak, state.day_open = fact.peak, fact.day_open
+            state.marked_day = max(state.marked_day, fact.at_ms // 86_400_000)
             state.day_unpriced = fact.unpriced
         case f.ConfigChanged():
             state.config = fact.config
@@ -145,7 +146,10 @@ def _move_cash(state: TradingState, fact: f.CashMoved) -> None:
 def _adopt_position(state: TradingState, fact: f.PositionAdopted) -> None:
     before = state.position(fact.ticker).count
     state.positions[fact.ticker] = Position(fact.ticker, fact.count, fact.cost, fact.realized, fact.fees)
-    (state.unprotected.add if fact.protect else state.unprotected.discard)(fact.ticker)
+    if fact.protect:
+        state.unprotected.add(fact.ticker)
+    elif before * fact.count <= 0:
+        state.unprotected.discard(fact.ticker)
     if fact.lost:
         _realize(state, fact.at_ms, -fact.lost)
         state.gone = Count(state.gone + positions.closed(before, fact.count))
@@ -241,7 +245,7 @@ def _attribute(state: TradingState, fill: VenueFill, client_order_id: str) -> No
 
 def _realize(state: TradingState, at_ms: int, amount: int) -> None:
     day = at_ms // 86_400_000
-    if day != state.day:
+    if day > state.day:
         state.day, state.day_realized, state.gone, state.gone_cost = day, Money(0), Count(0), Money(0)
     state.realized = Money(state.realized + amount)
     state.day_realized = Money(state.day_realized + amount)

@@ -140,7 +140,7 @@ def uses(state: TradingState, now_ms: int, proposal: Proposal | None = None) -> 
     market, cost, one = (proposal.market, entry_cost(proposal), 1) if proposal else (None, Money(0), 0)
     entries = [o for o in state.orders.values() if o.purpose == "entry"]
     lately = sum(o.created_ms > now_ms - MINUTE_MS for o in entries)
-    lost_today = -state.day_realized if now_ms // DAY_MS == state.day else 0
+    lost_today = -state.day_realized if now_ms // DAY_MS <= state.day else 0
 
     def most(name: str, values: Mapping[str, int], key: str) -> Use:
         by = key if market else max(sorted(values), key=lambda k: values[k], default="")

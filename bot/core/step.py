@@ -6,7 +6,7 @@ from bot.core import accounting, breakers, clock, commands, entering, events, ex
 from bot.core.config import Config, Param
 from bot.core.cross_check import cross_check
 from bot.core.effects import ResolveOrder
-from bot.core.facts import Booted, ClockSetBack, ConfigChanged, ModeChanged
+from bot.core.facts import Booted, ClockSetBack, ConfigChanged, ModeChanged, OrderRecalled
 from bot.core.orders import OrderState
 from bot.core.state import TradingState
 from bot.core.turn import Turn
@@ -108,6 +108,8 @@ def _boot(turn: Turn, event: events.Boot) -> None:
     if (merged.risk, merged.strategy) != (state.config.risk, state.config.strategy):
         turn.record(ConfigChanged(turn.at_ms, merged))
     for order in turn.state.orders.values():
+        if order.purpose == "entry" and order.live() and state.mode in ("REDUCING", "HALTED") and not order.recall:
+            turn.record(OrderRecalled(turn.at_ms, order.client_order_id))  # by a version that did not record it
         if order.state is OrderState.DEFERRED:
             replies.drop(turn, order, "the program restarted")
         if order.state in (OrderState.INTENT, OrderState.SENDING):

@@ -4,6 +4,8 @@ import logging
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from bot.core.effects import AmendOrder, CancelOrder, Notice, PlaceOrder, Reconcile, ResolveOrder, Wake
 from bot.core.events import Event
 from bot.core.facts import Fact, encode
@@ -14,6 +16,10 @@ from bot.run.executor import Executor
 from bot.store.journal import Journal
 
 log = logging.getLogger("Tickstop")
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 class Door:
@@ -32,6 +38,7 @@ class Door:
         on_wake: Callable[[Wake], None],
         on_reconcile: Callable[[], None],
         later: Callable[[Callable[[], None]], object],
+        clock_ms: Callable[[], int] = now_ms,
     ) -> None:
         """`later` runs something after what `on_work` started, without waiting for it."""
         self.state = state
@@ -44,10 +51,17 @@ class Door:
         self._on_wake = on_wake
         self._on_reconcile = on_reconcile
         self._later = later
+        self._clock_ms = clock_ms
         self.seq = journal.last_seq
 
     def handle(self, event: Event) -> Turn:
-        """Decide one event, record its facts, and hand its effects on: orders first, then whoever wants to know."""
+        """Decide one event, record its facts, and hand its effects on: orders first, then whoever wants to know.
+
+        What was stamped before the newest fact, then waited (a reading, a busy hub), is of now: only the clock itself
+        says that it was set back.
+        """
+        if event.at_ms < self.state.clock_ms:
+            event = msgspec.structs.replace(event, at_ms=self._clock_ms())
         turn = step(self.state, event, self.rules)
         if turn.defect is not None:
             log.error("defect in the core", exc_info=turn.defect)
@@ -79,10 +93,6 @@ class Door:
                 self._on_reconcile()
         if turn.facts:
             self._on_facts(turn.facts, seq)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def sends_exit(turn: Turn) -> bool:

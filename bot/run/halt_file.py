@@ -33,7 +33,8 @@ class HaltFile:
 
     def asked(self) -> str | None:
         """Why the bot is to halt; None when nobody asks for it, or it was obeyed."""
-        if self._changed() == self._obeyed:
+        changed = self._changed()
+        if changed is None or changed == self._obeyed:
             return None
         try:
             return str(json.loads(self.path.read_text())["reason"])

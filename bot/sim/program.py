@@ -91,7 +91,7 @@ class Program:
         self.door = Door(
             state, Rules((), RECONCILE_MS), self.journal, self.executor,
             on_work=self._pump, on_facts=lambda facts, seq: None, on_notice=self._on_notice, on_wake=self._on_wake,
-            on_reconcile=self._wake_reconciler, later=lambda work: self.host.after(0, work),
+            on_reconcile=self._wake_reconciler, later=lambda work: self.host.after(0, work), clock_ms=self.now_ms,
         )  # fmt: skip
         self.stream = Stream(network, self.host, self._on_frame)
         self.handle(Boot(self.now_ms(), boot, settings))

@@ -2,15 +2,29 @@
 
 import msgspec
 import pytest
-from scene import PLAN, T0, TICKER, Scene, market, quote
+from scene import PLAN, RULES, T0, TICKER, Scene, market, quote
 from test_resting import LATER, placed
 
 from bot.core import events as e
+from bot.core import risk
 from bot.core.effects import Notice, PlaceOrder, ResolveOrder
-from bot.core.state import TradingState, dump, load
+from bot.core.facts import ClockSetBack
+from bot.core.state import dump, load
 from bot.core.trades import TradeState
 from bot.core.units import Count, Money, Price
-from bot.core.venue import Accepted, NotSent, Outcome, Rejected, Unknown, VenueFill, VenueOrder, VenuePosition
+from bot.core.venue import (
+    Accepted,
+    AlreadyExists,
+    NotSent,
+    Outcome,
+    Rejected,
+    Unknown,
+    VenueFill,
+    VenueOrder,
+    VenuePosition,
+)
+from bot.run.door import Door
+from bot.run.executor import Executor, WriteBudget
 from bot.run.history_rows import version_of
 
 PATIENT = msgspec.structs.replace(PLAN, time_exit_ms=None)
@@ -86,15 +100,45 @@ def test_an_entry_that_waits_for_another_try_has_lapsed_when_the_clock_is_set_ba
     assert turn.answer is not None and not turn.answer.ok and not scene.state.live_trade
 
 
-def test_the_day_that_was_counted_goes_on_when_the_clock_is_set_back_over_midnight() -> None:
+def test_a_loss_of_today_outlives_a_restart_with_a_clock_of_yesterday() -> None:
+    """A board without a battery boots in the past, and is set right a minute later."""
     scene = Scene()
-    state: TradingState = scene.state
     leaving(scene, 50_000, Accepted("x1", Count(0), Count(0)))
-    day, lost = state.day, state.day_realized
+    scene.state.config.risk["max_daily_loss"] = 1
+    day, lost = scene.state.day, scene.state.day_realized
     assert lost < 0
-    scene.at(40_000).sweep(7_900, 8_000)
-    assert (state.day, state.marked_day <= state.day, state.day_realized) == (scene.now // 86_400_000, True, lost)
-    assert state.day < day
+    scene.at(-50_000).do(e.Boot(scene.now, "b2", scene.state.config))
+    for at_s in (-49_000, 50_100):
+        scene.at(at_s).read()
+        scene.sweep(7_900, 8_000)
+        assert (scene.state.day, scene.state.day_realized) == (day, lost)
+        assert next(u.value for u in risk.uses(scene.state, scene.now) if u.name == "max_daily_loss") == -lost
+    assert scene.state.marked_day == day
+    scene.at(50_000 + 86_400).sweep(7_900, 8_000)
+    assert scene.state.marked_day == day + 1, "and the next day it is over"
+
+
+def test_the_clock_counts_as_set_back_only_when_it_was() -> None:
+    """A look-up that took 5 s is stamped before what was recorded meanwhile: escalation went back and forth with it."""
+    state, heard = Scene().state, []
+    door = Door(
+        state, RULES, Unkept(), Executor(WriteBudget(1.0, 1.0)), on_work=lambda: None, clock_ms=lambda: T0 + 9_000,  # type: ignore[arg-type]
+        on_facts=lambda facts, seq: heard.extend(facts), on_notice=lambda notice: None, on_wake=lambda wake: None,
+        on_reconcile=lambda: None, later=lambda work: work(),
+    )  # fmt: skip
+    door.handle(e.Command(T0 + 8_000, "pause", "me", {}))
+    door.handle(e.Command(T0 + 2_000, "stop", "me", {}))
+    assert [x.at_ms for x in heard] == [T0 + 8_000, T0 + 9_000]
+    assert not any(isinstance(x, ClockSetBack) for x in heard)
+
+
+class Unkept:
+    """A journal that keeps nothing."""
+
+    last_seq = 0
+
+    def append(self, records: list[bytes]) -> int:
+        return self.last_seq + len(records)
 
 
 def test_the_same_facts_are_kept_when_they_are_replayed() -> None:
@@ -177,3 +221,13 @@ def test_a_position_whose_trade_does_not_know_of_it_is_told() -> None:
         turn = scene.do(e.Sweep(scene.now, seen, {TICKER: e.Told(Count(2_000))}))
         codes |= {x.code for x in turn.effects if isinstance(x, Notice)}
     assert "channel_difference" in codes
+
+
+def test_an_order_that_is_never_settled_keeps_its_fills_for_days_and_not_for_ever() -> None:
+    scene = Scene()
+    order = leaving(scene, 100, AlreadyExists())
+    for day in (2, 5):
+        scene.at(day * 86_400).read()
+        kept = scene.now - scene.state.forgotten_ms > 86_400_000
+        assert kept is (day == 2)
+    assert scene.state.orders[order.client_order_id].live()

@@ -5,6 +5,8 @@ from scene import RULES, T0, TICKER, Scene, market, quote
 
 from bot.core import events as e
 from bot.core.effects import Notice
+from bot.core.facts import PositionAdopted
+from bot.core.folding import fold
 from bot.core.state import dump, load, new_state
 from bot.core.step import step
 from bot.core.units import Count, Money, Price
@@ -151,3 +153,24 @@ def test_the_operators_claim_takes_it_first() -> None:
     account.failing = None
     account.read(10)
     assert [t.strategy for t in account.scene.state.trades.values() if t.ticker == ODD] == ["claimed"]
+
+
+def test_one_whose_size_the_operator_accepted_still_gets_its_stop() -> None:
+    account = Account()
+    account.read(0)
+    smaller = PositionAdopted(T0 + 1, ODD, Count(900), Money(7_650_000), Money(0), Money(0))
+    fold(account.scene.state, smaller)
+    account.failing = None
+    account.read(10)
+    trade = account.scene.state.trade_at(ODD)
+    assert trade is not None and trade.open_count() == 900 and trade.plan.stop is not None
+
+
+@pytest.mark.parametrize("left", [0, -100])
+def test_one_that_the_operator_accepted_as_gone_is_not_asked_for(left: int) -> None:
+    account = Account()
+    account.read(0)
+    fold(account.scene.state, PositionAdopted(T0 + 1, ODD, Count(left), Money(0), Money(0), Money(0)))
+    account.failing = None
+    account.read(10)
+    assert account.asked == []

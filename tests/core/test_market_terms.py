@@ -196,3 +196,16 @@ def test_a_later_time_exit_is_taken_once_the_close_was_moved_back() -> None:
     turn = scene.do(e.Command(scene.now, "plan", "operator", change, {TICKER: quote(8_700, 8_900, scene.now)}))
     assert turn.answer is not None and turn.answer.ok, turn.answer
     assert scene.trade().plan.time_exit_ms == T0 + 150_000_000
+
+
+def test_a_time_exit_far_from_the_end_is_not_due_at_once_when_the_close_is_moved_just_before_it() -> None:
+    """End in five hours, leave in two, close moved to a minute before that: it was to be three hours before the end."""
+    scene = Scene()
+    plan = msgspec.structs.replace(PLAN, time_exit_ms=T0 + 7_200_000)
+    scene.propose(plan=plan, end_ms=T0 + 18_000_000)
+    [entry] = scene.sent()
+    scene.reply(entry, 2_000)
+    scene.fill(entry, 8_800, 2_000)
+    scene.at(600)
+    closes(scene, T0 + 7_140_000)
+    assert scene.trade().plan.time_exit_ms == T0 + 7_120_000

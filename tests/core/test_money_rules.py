@@ -253,9 +253,9 @@ def test_a_large_fee_is_exact_and_tiny_grids_too() -> None:
 def test_a_day_begins_with_its_first_millisecond() -> None:
     scene = Scene()
     midnight = 20_776 * 86_400_000
-    scene.state.day, scene.state.day_realized = 20_776, Money(-(10**12))
-    assert risk.check_entry(scene.state, _wanted(1), midnight).code == "max_daily_loss"  # type: ignore[union-attr]
-    assert risk.check_entry(scene.state, _wanted(1), midnight - 1) is None
+    scene.state.day, scene.state.day_realized = 20_775, Money(-(10**12))
+    assert risk.check_entry(scene.state, _wanted(1), midnight - 1).code == "max_daily_loss"  # type: ignore[union-attr]
+    assert risk.check_entry(scene.state, _wanted(1), midnight) is None
 
 
 def test_a_refusal_of_risk_is_a_refusal_with_its_numbers() -> None:

@@ -163,3 +163,12 @@ def test_the_recall_is_recorded_once_and_replayed() -> None:
     for fact in scene.facts[known:]:
         fold(before, decode(encode(fact)))
     assert dump(before) == dump(scene.state) and before.orders[entry.client_order_id].recall
+
+
+def test_an_entry_that_a_version_before_called_back_without_a_record_is_recalled_at_the_start() -> None:
+    scene, entry = entering()
+    say(scene, "kill")
+    scene.state.orders[entry.client_order_id].recall = False
+    restarted(scene)
+    scene.do(e.OrderResolved(scene.now, entry.client_order_id, resting(entry, scene.now), False))
+    assert cancels(scene) == 1

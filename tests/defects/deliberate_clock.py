@@ -55,4 +55,19 @@ CLOCK = (
         "if abs(self._clock_ns() - signed_ns) < STALE_NS", "if self._clock_ns() - signed_ns < STALE_NS",
         "tests/kalshi/test_sign.py::test_no_header_of_a_time_ahead_is_given_out_when_the_clock_was_set_back",
     ),
+    Defect(
+        "a look-up that took long counts as a clock set back", "P3 P4", "bot/run/door.py",
+        "if event.at_ms < self.state.clock_ms:", "if False:",
+        "tests/core/test_clock.py::test_the_clock_counts_as_set_back_only_when_it_was",
+    ),
+    Defect(
+        "a clock of yesterday forgets the loss of today", "R C25", "bot/core/risk.py",
+        "now_ms // DAY_MS <= state.day", "now_ms // DAY_MS == state.day",
+        "tests/core/test_clock.py::test_a_loss_of_today_outlives_a_restart_with_a_clock_of_yesterday",
+    ),
+    Defect(
+        "a position without a stop is off the list once its size was accepted", "P5", "bot/core/folding.py",
+        "    elif before * fact.count <= 0:", "    else:",
+        "tests/core/test_found_positions.py::test_one_whose_size_the_operator_accepted_still_gets_its_stop",
+    ),
 )

@@ -14,6 +14,7 @@ from bot.run import desk as desk_module
 from bot.run import halt_file
 from bot.run.bot import Bot
 from bot.run.desk import Desk
+from bot.run.halt_file import HaltFile
 
 
 @pytest.fixture(autouse=True)
@@ -136,6 +137,16 @@ def test_a_re_arm_is_the_newer_word_while_the_file_waits_for_the_disk(stage: Sta
     stage.unlock()
     assert until(lambda: not stage.halt.exists())
     assert stage.bot.journal.durable_seq >= 1 and stage.bot.state.mode == "HALTED"
+
+
+def test_a_halt_file_that_was_obeyed_and_then_deleted_asks_for_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "halt"
+    path.write_text('{"reason": "bot kill"}')
+    file = HaltFile(path)
+    assert file.asked() == "bot kill"
+    file.obeyed(7)
+    path.unlink()
+    assert file.asked() is None
 
 
 def test_a_halt_that_nothing_can_keep_says_so(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
