@@ -20,6 +20,9 @@ EXCUSED_MS = 60_000
 UNREAD_MS = 60_000
 """A found position whose market cannot be read has an alarm instead of a stop; each reading asks for it again."""
 
+RESUMED_MS = 15_000
+"""Readings follow each other faster, unless the program could not read."""
+
 SIGNED_MS = 30_000
 """An order may arrive for as long as its signature holds."""
 
@@ -43,6 +46,9 @@ class Ledger:
         self._told: dict[str, tuple[int, int]] = {}
         """Ticker -> the position that the program was told last, and when."""
         self._beat_ms = 0
+        self._read_ms = 0
+        self._awake_ms = 0
+        """When readings began again: the program was frozen, dead or cut off before."""
         self._differs_ms: dict[str, int] = {}
         """Ticker -> how long books and channel differed while the program swept."""
         self._compared = 0
@@ -94,6 +100,10 @@ class Ledger:
 
     def read(self, started_ms: int) -> None:
         """After a full reading: whatever the exchange had when its listings were made is in the books."""
+        now = self.clock.now_ms
+        if now - self._read_ms > RESUMED_MS:
+            self._awake_ms = now
+        self._read_ms = now
         fills, books = self.exchange.account.fills, self.books
         while self._compared < len(fills) and fills[self._compared].ms <= started_ms - LAG_MS:
             self._booked(fills[self._compared])
@@ -171,7 +181,7 @@ class Ledger:
             truth = self.exchange.by_client_id.get(order.id)
             if order.recalled_ms is None or order.ended or truth is None or truth.status != "resting":
                 continue
-            late = min(now, books.read_ms) >= max(order.recalled_ms, books.began_ms) + NAMED_MS
+            late = min(now, books.read_ms) >= max(order.recalled_ms, books.began_ms, self._awake_ms) + NAMED_MS
             require(not late, f"{order.id} still rests {now - order.recalled_ms} ms after it was called back")
 
     # at rest
