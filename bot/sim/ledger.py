@@ -46,6 +46,7 @@ class Ledger:
         self._told: dict[str, tuple[int, int]] = {}
         """Ticker -> the position that the program was told last, and when."""
         self._beat_ms = 0
+        self._gap = 0
         self._read_ms = 0
         self._awake_ms = 0
         """When readings began again: the program was frozen, dead or cut off before."""
@@ -124,12 +125,14 @@ class Ledger:
         now, books, account = self.clock.now_ms, self.books, self.exchange.account
         last = max([x.ms for x in account.fills[-1:]] + [x.ms for x in account.settlements[-1:]], default=0)
         hidden = last > started_ms - LAG_MS or bool(books.open)
-        if hidden or books.cash is None or account.cash == books.cash or "cash:account" in books.findings:
+        gap = account.cash - (books.cash or 0)
+        if hidden or books.cash is None or gap == 0 or "cash:account" in books.findings:
             self._unnamed_since = 0
             return
-        self._unnamed_since = self._unnamed_since or now
+        if gap != self._gap or not self._unnamed_since:
+            self._gap, self._unnamed_since = gap, now
         unnamed = now - self._unnamed_since
-        require(unnamed <= NAMED_MS, f"{account.cash - books.cash} of cash is unexplained and unnamed")
+        require(unnamed <= NAMED_MS, f"{gap} of cash is unexplained and unnamed")
 
     def swept(self) -> None:
         """Every position of ours that a full reading can have shown has a live bracket with a stop, or is named."""
