@@ -47,6 +47,7 @@ class Ledger:
         """Ticker -> the position that the program was told last, and when."""
         self._beat_ms = 0
         self._gap = 0
+        self._set_back = 0
         self._read_ms = 0
         self._awake_ms = 0
         """When readings began again: the program was frozen, dead or cut off before."""
@@ -70,6 +71,9 @@ class Ledger:
         A program that is frozen misses beats, and none of its time counts.
         """
         now, books = self.clock.now_ms, self.books
+        if books.set_back != self._set_back:
+            self._set_back, self._unnamed_since = books.set_back, 0
+            self._differs_ms.clear()
         passed, self._beat_ms = min(now - self._beat_ms, 2_500), now
         for ticker, (count, at_ms) in self._told.items():
             replaced = at_ms <= books.read_ms or books.status.get(ticker) in ("determined", "finalized")

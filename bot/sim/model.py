@@ -154,6 +154,8 @@ class Books:
         self.boot = ""
         self.reconciled_boot = ""
         self.read_ms = 0
+        self.set_back = 0
+        """How often the program's clock was: what it suspects, it suspects anew."""
         self.began_ms = 0
         self._unclaimed: dict[str, tuple[int, int, int]] = {}
 
@@ -224,6 +226,7 @@ class Books:
             case f.Reconciled():
                 self.reconciled_boot, self.read_ms = self.boot, fact.read_ms
             case f.ClockSetBack():
+                self.set_back += 1
                 for trade in self.trades.values():
                     trade.from_ms = min(trade.from_ms, fact.at_ms)
             case f.Booted():
