@@ -40,7 +40,7 @@ class Limits:
             case f.ModeChanged():
                 self.losing = 0
             case f.ClockSetBack():
-                self._entries = [min(at, fact.at_ms) for at in self._entries]
+                self._entries = [min(at, fact.at_ms - 1) for at in self._entries]
             case f.OrderIntended(purpose="entry"):
                 self._entries = [*self._entries[-1_000:], fact.at_ms]
             case f.TradeOpened():
