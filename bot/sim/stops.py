@@ -87,6 +87,7 @@ class StopWatch:
     def swept(self) -> None:
         for ticker in list(self._due):
             self._still_leaving(ticker)
+        self._crossed = {ticker: since for ticker, since in self._crossed.items() if ticker in self.books.owner}
         for ticker in self.books.owner:
             self._seen(ticker)
             self._status_known(ticker)
