@@ -59,7 +59,11 @@ def kill(argv: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     order = folder / "halt"
-    write(order, reason, time.time_ns() // 1_000_000)
+    try:
+        write(order, reason, time.time_ns() // 1_000_000)
+    except OSError as error:
+        print(f"NOT halted: {order} cannot be written ({error}). Press KILL on the page.", file=sys.stderr)
+        return 1
     deadline = time.monotonic() + OBEYED_WITHIN_S
     while order.exists():
         if time.monotonic() > deadline:

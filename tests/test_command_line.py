@@ -94,6 +94,13 @@ def test_kill_waits_until_the_bot_has_obeyed(place, capsys):
     assert "Halted: no more entries" in capsys.readouterr().out
 
 
+def test_a_kill_that_cannot_be_written_says_that_nothing_is_halted(place, capsys):
+    (place / "var" / "halt.new").mkdir(parents=True)
+    assert main(["kill"]) == 1
+    assert "NOT halted" in capsys.readouterr().err
+    assert not (place / "var" / "halt").exists()
+
+
 def verdicts(environ: dict[str, str], place: Path) -> dict[str, tuple[str, str]]:
     findings = examine({"PORT": str(free_port()), "DATA_DIR": str(place / "data")} | environ, place / ".env", place)
     return {finding.name: (finding.verdict, finding.detail) for finding in findings}

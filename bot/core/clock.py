@@ -4,14 +4,6 @@ a time that now lies ahead would hold a stop back until the clock has caught up,
 
 from bot.core.state import TradingState
 
-SET_BACK_MS = 1_000
-"""Less than this is no step: a clock that is being adjusted slowly, or events of one moment out of order."""
-
-
-def set_back(state: TradingState, at_ms: int) -> bool:
-    """Whether the clock stands before the newest fact."""
-    return at_ms < state.clock_ms - SET_BACK_MS
-
 
 def take_back(state: TradingState, at_ms: int) -> None:
     """Fold a clock that was set back to `at_ms`: no time in the state lies ahead of it. Waiting exits may go, entries

@@ -26,7 +26,6 @@ STALL_MS = 5_000
 VANISHED_CONFIRM_MS = 2_000
 """An empty side is believed after this long (DESIGN.md section 4: a vanished quote is not a price)."""
 
-
 LEAVE_BEFORE_MS = 20_000
 """A time exit is at least this long before a close that was moved before it: several sweeps, and orders until flat."""
 

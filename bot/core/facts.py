@@ -167,7 +167,8 @@ class TradeMoved(_Journaled, frozen=True):
 
 
 class PlanChanged(_Journaled, frozen=True):
-    """`author` is the operator, or the plan's own rule that carried the stop: trailing or break-even."""
+    """`author` is the operator; the plan's own rule that carried the stop: trailing or break-even; or market: prices or
+    close changed, and target or time exit with them."""
 
     at_ms: int
     trade_id: str

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bot.core import accounting, breakers, clock, commands, entering, events, exiting, replies
+from bot.core import accounting, breakers, commands, entering, events, exiting, replies
 from bot.core.config import Config, Param
 from bot.core.cross_check import cross_check
 from bot.core.effects import ResolveOrder
@@ -10,6 +10,9 @@ from bot.core.facts import Booted, ClockSetBack, ConfigChanged, ModeChanged, Ord
 from bot.core.orders import OrderState
 from bot.core.state import TradingState
 from bot.core.turn import Turn
+
+SET_BACK_MS = 1_000
+"""An event that much before the newest fact says that the clock was set back; less, that it is being adjusted."""
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -29,11 +32,9 @@ def step(state: TradingState, event: events.Event, rules: Rules) -> Turn:
     A defect of ours stops entries, loudly, and leaves exits running; what was decided before it stands.
     """
     turn = Turn(state, event.at_ms)
-    if clock.set_back(state, event.at_ms):
-        by_ms = state.clock_ms - event.at_ms
-        turn.record(ClockSetBack(event.at_ms, by_ms))
-        turn.note("warning", "clock_set_back", f"the clock was set back by {by_ms / 1000:g} s or more: stops go on")
     try:
+        if event.at_ms < state.clock_ms - SET_BACK_MS:
+            _set_back(turn, state.clock_ms - event.at_ms)
         _decide(turn, event, rules)
     except Exception as defect:  # the one place where our own bugs become state (DESIGN.md section 3)
         what = f"defect on {type(event).__name__}: {type(defect).__name__}: {defect}"
@@ -78,6 +79,11 @@ def _decide(turn: Turn, event: events.Event, rules: Rules) -> None:
             commands.command(turn, event, rules.strategy_params, rules.start_word)
         case events.Boot():
             _boot(turn, event)
+
+
+def _set_back(turn: Turn, by_ms: int) -> None:
+    turn.record(ClockSetBack(turn.at_ms, by_ms))
+    turn.note("warning", "clock_set_back", f"the clock was set back by {by_ms / 1000:g} s or more: stops go on")
 
 
 def _pause(turn: Turn, why: str) -> None:

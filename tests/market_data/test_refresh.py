@@ -133,13 +133,19 @@ def test_starts_of_games_are_in_the_snapshot_and_in_the_markets() -> None:
     assert snapshot.match_times["E"].start_ms == snapshot.markets["A"].start_ms == known.start_ms
 
 
-def test_one_reading_says_that_a_market_is_no_longer_paused() -> None:
+def paused() -> World:
+    """The stream told that A is paused; readings say that it trades."""
     world = World()
     world.reads.listed = {"A": (4000, 4200)}
     world.data.follow(frozenset({"A"}), ())
     world.data.discover()
     world.frame("market_lifecycle_v2", event_type="deactivated", is_deactivated=True)
     world.reads.failing, world.reads.others = True, {"A": market("A")}
+    return world
+
+
+def test_one_reading_says_that_a_market_is_no_longer_paused() -> None:
+    world = paused()
     world.now += 10 * S
     assert world.data.confirm_market("A").status == "inactive", "the reading may be older than what the stream told"
     world.now += 11 * S
@@ -148,12 +154,7 @@ def test_one_reading_says_that_a_market_is_no_longer_paused() -> None:
 
 
 def test_a_status_told_at_a_time_ahead_is_read_again_when_the_clock_was_set_back() -> None:
-    world = World()
-    world.reads.listed = {"A": (4000, 4200)}
-    world.data.follow(frozenset({"A"}), ())
-    world.data.discover()
-    world.frame("market_lifecycle_v2", event_type="deactivated", is_deactivated=True)
-    world.reads.failing, world.reads.others = True, {"A": market("A")}
+    world = paused()
     world.now -= 600 * S
     assert world.data.confirm_market("A").status == "active"
 
