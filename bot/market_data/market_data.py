@@ -189,7 +189,7 @@ class MarketData:
         """
         if any(ns > now_ns for ns in self._confirmed_ns.values()):
             self._confirmed_ns = {t: ns for t, ns in self._confirmed_ns.items() if ns <= now_ns}
-            self._asked_ns, self._snapshot = {}, None
+            self._snapshot = None
         if crossed := self._books.crossed_too_long(now_ns):
             self._resync(crossed, "crossed")
         if self._recorder is not None and (lacking := self._recorder.without_book()):
@@ -197,7 +197,7 @@ class MarketData:
         due = set(self._held)
         if self._stream.connected:
             last = {t: max(self._confirmed_ns.get(t, 0), self._asked_ns.get(t, 0)) for t in due}
-            due = {ticker for ticker, at_ns in last.items() if now_ns - at_ns > self._stale_ns}
+            due = {ticker for ticker, at_ns in last.items() if not 0 <= now_ns - at_ns <= self._stale_ns}
         if self._load_prices:
             due |= {t for t in self._followed if not self._books.live(t)}
         if due and self._read_books(sorted(due)):

@@ -103,8 +103,10 @@ def test_an_entry_that_waits_for_another_try_has_lapsed_when_the_clock_is_set_ba
 def test_a_loss_of_today_outlives_a_restart_with_a_clock_of_yesterday() -> None:
     """A board without a battery boots in the past, and is set right a minute later."""
     scene = Scene()
+    scene.at(48_000).sweep()
     leaving(scene, 50_000, Accepted("x1", Count(0), Count(0)))
     scene.state.config.risk["max_daily_loss"] = 1
+    assert scene.state.day_open == 0
     day, lost = scene.state.day, scene.state.day_realized
     assert lost < 0
     scene.at(-50_000).do(e.Boot(scene.now, "b2", scene.state.config))
@@ -113,7 +115,7 @@ def test_a_loss_of_today_outlives_a_restart_with_a_clock_of_yesterday() -> None:
         scene.sweep(7_900, 8_000)
         assert (scene.state.day, scene.state.day_realized) == (day, lost)
         assert next(u.value for u in risk.uses(scene.state, scene.now) if u.name == "max_daily_loss") == -lost
-    assert scene.state.marked_day == day
+    assert (scene.state.marked_day, scene.state.day_open) == (day, 0)
     scene.at(50_000 + 86_400).sweep(7_900, 8_000)
     assert scene.state.marked_day == day + 1, "and the next day it is over"
 

@@ -170,3 +170,20 @@ def test_prices_of_a_time_ahead_are_stale_and_read_again_when_the_clock_was_set_
     world.data.confirm_stale(world.now)
     assert world.reads.asked == [["A"]]
     assert world.data.fresh_quote("A", world.now).bid == 3000
+
+
+def test_a_market_that_nobody_answered_for_is_asked_again_when_the_clock_was_set_back() -> None:
+    world = World()
+    world.data.follow(frozenset({"A"}), ())
+    world.data.confirm_stale(world.now)
+    world.now -= 600 * S
+    world.data.confirm_stale(world.now)
+    assert world.reads.asked == [["A"], ["A"]]
+
+
+def test_a_discovery_is_believed_over_a_status_told_at_a_time_ahead() -> None:
+    world = paused()
+    world.reads.failing = False
+    world.now -= 600 * S
+    world.data.discover()
+    assert world.data.market("A").status == "active"

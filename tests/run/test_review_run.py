@@ -271,3 +271,11 @@ def test_records_that_the_journal_lost_pause_entries_and_are_told(bot: Bot) -> N
     bot.run([])
     assert bot.state.mode == "PAUSED"
     assert [n["code"] for n in bot.notices.kept if n["level"] == "alarm"] == ["journal_lost"]
+
+
+def test_rows_of_the_history_are_numbered_by_the_newest_record_and_not_by_the_clock(bot: Bot, monkeypatch) -> None:
+    numbered: list[int] = []
+    monkeypatch.setattr("bot.run.bot.version_of", lambda newest_ms, seq: numbered.append(newest_ms) or newest_ms)
+    bot.state.newest_ms = now_ms() + 3_600_000
+    bot._on_facts([], 5)
+    assert numbered == [bot.state.newest_ms], "the clock was set back by an hour"

@@ -215,6 +215,13 @@ DEFECTS = (
         '    elif ours:\n        turn.move_order(order, "cancelled")\n',
     ),
     Defect(
+        "a cancel that proved nothing of a called back entry is not repeated",
+        8,
+        "core/replies.py",
+        "if order.order_id and (unwanted or order.recall):",
+        "if order.order_id and unwanted:",
+    ),
+    Defect(
         "halted suppresses stops",
         8,
         "core/exiting.py",
