@@ -290,7 +290,7 @@ BOOKS = (
     ),
     Defect(
         "silent held markets are not read", "C8 C18", "bot/market_data/market_data.py",
-        "now_ns - at_ns > self._stale_ns}", "now_ns - at_ns > 10 * self._stale_ns}",
+        "0 <= now_ns - at_ns <= self._stale_ns}", "0 <= now_ns - at_ns <= 10 * self._stale_ns}",
         "tests/market_data/test_market_data.py::test_quiet_held_markets_are_read_once_by_rest_and_candidates_are_not",
     ),
     Defect(
