@@ -3,15 +3,15 @@
 import msgspec
 import pytest
 from scene import PLAN, T0, TICKER, Scene, market, quote
-from test_resting import LATER, cancels, resting
+from test_resting import LATER, cancels, placed, resting
 from test_stop_rules import SIDES, price, scene_of
 
 from bot.core import events as e
-from bot.core.effects import Notice, PlaceOrder, ResolveOrder, Wake
+from bot.core.effects import AmendOrder, Notice, PlaceOrder, ResolveOrder, Wake
 from bot.core.resting import RESEND_MS
 from bot.core.trades import ExitPlan
 from bot.core.units import ONE, Count, Money, Price
-from bot.core.venue import Rejected, VenueFill, VenueOrder, VenuePosition
+from bot.core.venue import Rejected, Unknown, VenueFill, VenueOrder, VenuePosition
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -122,3 +122,36 @@ def test_a_target_that_is_too_large_is_looked_at_again_in_a_second() -> None:
     scene.at(LATER + 2).tick(8_600, 8_800)
     assert len(cancels(scene)) == 1
     assert [x.at_ms for x in scene.effects if isinstance(x, Wake)] == [scene.now + RESEND_MS]
+    scene.at(LATER + 2.5).tick(8_500, 8_800)
+    assert cancels(scene) == [], "one cancel a second"
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_target_that_is_the_exit_has_its_bound_anew_too_after_a_pause(side: str) -> None:
+    """A minute of escalation would be worth nothing: the amend would go to the last price of the market."""
+    scene = Scene()
+    plan = msgspec.structs.replace(PLAN, time_exit_ms=None, rest_target=True)
+    if side == "ask":
+        plan = msgspec.structs.replace(plan, stop=Price(2_000), target=Price(500))
+    scene.at(LATER).held(price=8_800 if side == "bid" else 1_200, side=side, plan=plan)
+    price(scene, 8_700)
+    [target] = scene.sent()
+    scene.reply(target, 0, target.count)
+    price(scene, 7_900)
+    [first] = [x for x in scene.effects if isinstance(x, AmendOrder)]
+    scene.at(LATER + 1).do(e.MarketChange(scene.now, TICKER, "inactive"))
+    scene.at(LATER + 61).do(e.MarketChange(scene.now, TICKER, "active"))
+    price(scene, 7_400)
+    [again] = [x for x in scene.effects if isinstance(x, AmendOrder)]
+    asked = [x if side == "bid" else ONE - x for x in (first.price, again.price)]
+    assert asked == [6_900, 6_400]
+
+
+def test_an_order_whose_answer_finds_nothing_to_leave_is_not_amended() -> None:
+    """The operator's cancel of the target crosses with the stop: only the trade that is being left amends it."""
+    scene = Scene()
+    order = placed(scene)
+    scene.do(e.Sending(scene.now, order.client_order_id))
+    scene.do(e.CreateReplied(scene.now, order.client_order_id, Unknown("no reply")))
+    scene.at(LATER + 1).order_seen(order, "resting", 0, order.count)
+    assert not [x for x in scene.effects if isinstance(x, AmendOrder)]

@@ -195,6 +195,40 @@ def test_a_new_peak_is_kept_when_it_is_a_hundredth_of_the_limit_higher_and_the_d
     assert scene.state.peak == peak + DOLLAR and scene.state.day_open == began - DOLLAR
 
 
+def test_a_new_peak_during_the_day_leaves_open_whether_the_day_began_with_all_prices() -> None:
+    scene = Scene()
+    room = 1_000 * DOLLAR
+    scene.state.config.risk.update(
+        max_drawdown=100 * DOLLAR, max_order_cost=room, max_market_exposure=room, max_event_exposure=room
+    )
+    scene.held(count=10_000, plan=FAR)
+    scene.propose(count=100, plan=FAR, ticker=LAKERS)
+    [entry] = scene.sent()
+    scene.reply(entry, 100)
+    scene.fill(entry, 8_800, 100)
+
+    def sweep(bid: int, elsewhere: int | None) -> None:
+        both = (quote(bid, 9_500, scene.now), quote(elsewhere, 9_500, scene.now, ticker=LAKERS))
+        scene.do(e.Sweep(scene.now, {x.ticker: x for x in both}))
+
+    sweep(8_800, 8_800)
+    began = scene.state.day_open
+    scene.at(2)
+    sweep(9_100, None)
+    assert scene.state.peak > began + 2 * DOLLAR
+    scene.at(4)
+    sweep(9_150, 8_800)
+    assert scene.state.day_open == began, "the peak of the day is not where it began"
+
+
+def test_until_a_day_has_its_first_price_nothing_counts_as_lost_in_it() -> None:
+    scene = at_a_loss({"max_daily_loss": 50 * DOLLAR})
+    quotes = {TICKER: quote(8_300, 8_400)}
+    assert use(breakers.uses(scene.state, scene.now, quotes), "max_daily_loss").value == 5 * DOLLAR
+    tomorrow = scene.now + 86_400_000
+    assert use(breakers.uses(scene.state, tomorrow, quotes), "max_daily_loss").value == 0
+
+
 def test_a_short_position_without_a_price_counts_at_its_stop() -> None:
     scene = Scene()
     scene.held(side="ask", price=1_200, plan=ExitPlan(Price(3_000), None, None, Price(1_000), 3_000))
