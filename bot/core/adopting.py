@@ -64,8 +64,7 @@ def adopt_order(turn: Turn, seen: VenueOrder, market: Market, strategy: str = AD
         trade = _open(turn, market, seen.side, plan, strategy, reason, Count(0), Money(0))
     unclaimed = sum(b.fill.count for b in state.unclaimed.values() if b.fill.order_id == seen.order_id)
     name = seen.client_order_id or seen.order_id
-    leaves: Purpose = "target" if strategy == ADOPTED and seen.status == "resting" else "exit"
-    purpose: Purpose = "entry" if seen.side == trade.side else leaves
+    purpose: Purpose = "entry" if seen.side == trade.side else "target"
     booked, recall = Count(max(seen.filled - unclaimed, 0)), strategy == ADOPTED
     turn.record(OrderAdopted(turn.at_ms, name, trade.id, purpose, seen, booked, recall))
     turn.note("warning", "order_adopted", f"{name}: {reason}", seen.ticker)

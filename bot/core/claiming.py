@@ -95,19 +95,19 @@ def accept(turn: Turn, event: Command) -> None:
         return turn.refuse(
             "amount_changed", "our position has changed since the last reading: try again after the next"
         )
-    result = 0
     if finding.kind == "cash":
         result = _recovered(turn, gap)
         turn.record(CashMoved(turn.at_ms, Money(gap), "", event.actor, result))
     else:
         found = finding.position
         cost, realized, fees = (found.cost, found.realized, found.fees) if found else (Money(0), Money(0), Money(0))
-        result = -(lost := _lost(turn.state.position(finding.key), finding.theirs, cost))
+        lost = _lost(turn.state.position(finding.key), finding.theirs, cost)
         turn.record(PositionAdopted(turn.at_ms, finding.key, Count(finding.theirs), cost, realized, fees, lost=lost))
+        result = Money(-lost)
     turn.record(Difference(turn.at_ms, finding.kind, finding.key, finding.theirs, finding.theirs, resolved=True))
     ticker = finding.key if finding.kind == "position" else ""
     text = f"{finding.kind} difference of {show(gap)} accepted ({event.actor})"
-    text += f", booked as a result of {format_money(Money(result))}" if result else ""
+    text += f", booked as a result of {format_money(result)}" if result else ""
     turn.note("warning", "difference_accepted", text, ticker)
     return turn.approve("accepted", text)
 

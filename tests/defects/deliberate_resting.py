@@ -88,7 +88,7 @@ RESTING = (
     ),
     Defect(
         "a target found after the disk was lost is forgotten by the stop", "P3", "bot/core/adopting.py",
-        '"target" if strategy == ADOPTED and seen.status == "resting" else "exit"', '"exit"',
+        'if seen.side == trade.side else "target"', 'if seen.side == trade.side else "exit"',
         f"{_RESTING}::test_a_target_found_after_the_disk_was_lost_is_cancelled_and_counts_until_that_is_proven",
     ),
     Defect(
