@@ -215,7 +215,7 @@ def order_seen(turn: Turn, event: OrderSeen) -> None:
 def described(turn: Turn, order: Order, seen: VenueOrder) -> None:
     """Take over the exchange's description of one of our orders, unless it is older than what we know."""
     if seen.status == "resting" and not order.live():
-        if order.purpose == "target" and order.state is OrderState.REJECTED:
+        if order.purpose != "exit" and order.state is OrderState.REJECTED:  # called absent or refused, yet it rests
             turn.do(CancelOrder(order.client_order_id, seen.order_id, order.ticker))
         return
     if order.purpose == "exit" and order.state in (OrderState.INTENT, OrderState.REJECTED):

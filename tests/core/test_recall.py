@@ -172,3 +172,19 @@ def test_an_entry_that_a_version_before_called_back_without_a_record_is_recalled
     restarted(scene)
     scene.do(e.OrderResolved(scene.now, entry.client_order_id, resting(entry, scene.now), False))
     assert cancels(scene) == 1
+
+
+@pytest.mark.parametrize("mode", ["RUNNING", "HALTED"])
+def test_an_entry_that_was_called_absent_and_rests_all_the_same_is_cancelled_with_each_reading(mode: str) -> None:
+    """Nobody else would: it is dead in our books, and a kill said that resting entries are cancelled."""
+    scene, entry = entering()
+    scene.do(e.Sending(scene.now, entry.client_order_id))
+    scene.do(e.CreateReplied(scene.now, entry.client_order_id, Unknown("no reply")))
+    scene.at(100).do(e.OrderResolved(scene.now, entry.client_order_id, None, absent=True))
+    assert scene.state.orders[entry.client_order_id].state is OrderState.REJECTED
+    if mode == "HALTED":
+        say(scene, "kill")
+    for second in (110, 120):
+        scene.at(second).read(resting=(resting(entry, scene.now),))
+        told = [(x.client_order_id, x.order_id) for x in scene.effects if isinstance(x, CancelOrder)]
+        assert told == [(entry.client_order_id, f"x-{entry.client_order_id}")]

@@ -119,8 +119,15 @@ RESTING = (
     ),
     Defect(
         "a target that was called absent rests on", "P3", "bot/core/replies.py",
-        'if order.purpose == "target" and order.state is OrderState.REJECTED:\n', "if False:\n",
+        'if order.purpose != "exit" and order.state is OrderState.REJECTED:', "if False:",
         f"{_EDGES}::test_a_resting_target_found_by_a_reading_after_it_was_called_absent_is_cancelled",
+    ),
+    Defect(
+        "an entry that was called absent rests on", "P2 P6", "bot/core/replies.py",
+        'if order.purpose != "exit" and order.state is OrderState.REJECTED:',
+        'if order.purpose == "target" and order.state is OrderState.REJECTED:',
+        "tests/core/test_recall.py::"
+        "test_an_entry_that_was_called_absent_and_rests_all_the_same_is_cancelled_with_each_reading",
     ),
     Defect(
         "a target of unknown fate is not taken on the tick", "P4", "bot/core/resting.py",
