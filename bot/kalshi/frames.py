@@ -78,6 +78,7 @@ class _FillMsg(msgspec.Struct, gc=False):
     fee_cost: str
     ts_ms: int
     client_order_id: str = ""
+    subaccount: int | None = None
 
 
 class Fill(_Frame, tag="fill", kw_only=True):
@@ -97,6 +98,7 @@ class _OrderMsg(msgspec.Struct, gc=False):
     created_ts_ms: int = 0
     created_time: datetime | None = None
     last_updated_ts_ms: int = 0
+    subaccount: int | None = msgspec.field(default=None, name="subaccount_number")
 
 
 class UserOrder(_Frame, tag="user_order", kw_only=True):
@@ -109,6 +111,7 @@ class _PositionMsg(msgspec.Struct, gc=False):
     position_cost_dollars: str
     realized_pnl_dollars: str
     fees_paid_dollars: str
+    subaccount: int | None = None
 
 
 class MarketPosition(_Frame, tag="market_position", kw_only=True):

@@ -318,6 +318,8 @@ class MarketData:
         elif isinstance(frame, frames.OrderbookSnapshot):
             if quote := self._books.snapshot(frame, received_ns):
                 self._publish(quote)
+        elif isinstance(frame, frames.Fill | frames.UserOrder | frames.MarketPosition) and frame.msg.subaccount:
+            pass  # a key that is not locked hears every subaccount; all readings are of the first, which trades
         elif isinstance(frame, frames.Fill):
             self._on_account(frames.fill(frame))
         elif isinstance(frame, frames.UserOrder):
