@@ -179,6 +179,18 @@ def test_ticker_becomes_a_quote_and_an_empty_side_no_price():
     assert (quote.exchange_ms, quote.received_ns, quote.source) == (5, 7, "ticker")
 
 
+def test_a_price_at_which_nothing_is_there_is_no_price():
+    msg = {
+        "market_ticker": "T",
+        "yes_bid_dollars": "0.5600",
+        "yes_ask_dollars": "0.5800",
+        "yes_bid_size_fp": "0.00",
+        "yes_ask_size_fp": "1.00",
+    }
+    quote = frames.quote(decode({"type": "ticker", "sid": 3, "msg": msg}), 7)
+    assert (quote.bid, quote.ask) == (None, 5800)
+
+
 def test_private_frames_become_core_types():
     fill = frames.fill(
         decode(

@@ -2,11 +2,12 @@
 
 import json
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from loopback import Answers, Loopback, reply
 
 from bot.kalshi.read_budget import RESERVED, ReadBudget
-from bot.kalshi.rest import KalshiReads
+from bot.kalshi.rest import KalshiReads, ReadFailed
 from bot.kalshi.sign import Signer
 
 S = 1_000_000_000
@@ -63,3 +64,28 @@ def test_reads_wait_as_the_budget_says() -> None:
             reads.exchange_status()
         reads.close()
     assert slept == [1.0]
+
+
+def test_a_429_empties_the_budget_of_the_reads_that_follow() -> None:
+    signer = Signer("k", generate_private_key(65537, 2048))
+    with Loopback(Answers(reply(429, b"{}"))) as server:
+        reads = KalshiReads(server.url, signer, sleep=lambda seconds: None, clock_ns=lambda: S)
+        with pytest.raises(ReadFailed):
+            reads.balance()
+        reads.close()
+    assert reads.budget.tokens <= 0
+
+
+def test_discovery_leaves_the_reserve_alone_and_reads_about_money_do_not() -> None:
+    slept: list[float] = []
+    signer = Signer("k", generate_private_key(65537, 2048))
+    with Loopback(Answers(reply(404, b"{}"))) as server:
+        reads = KalshiReads(server.url, signer, sleep=slept.append, clock_ns=lambda: S)
+        for patient, read in ((True, reads.open_markets), (True, lambda: reads.series("A")), (False, reads.balance)):
+            slept.clear()
+            reads.budget = ReadBudget(10, 20)
+            reads.budget.tokens = 20 * RESERVED + 5
+            with pytest.raises(ReadFailed):
+                read()
+            assert bool(slept) == patient
+        reads.close()

@@ -251,7 +251,9 @@ def test_a_deposit_adds_to_cash_a_withdrawal_takes_from_it_and_one_that_failed_d
     def row(name, status, cents):
         return {"id": name, "status": status, "amount_cents": cents, "fee_cents": 25, "created_ts": 100}
 
-    paid_in = body(deposits=[row("d1", "applied", 5_000), row("d2", "failed", 7_000)], cursor="")
+    paid_in = body(
+        deposits=[row("d1", "applied", 5_000), row("d2", "failed", 7_000), row("d3", "returned", 8_000)], cursor=""
+    )
     paid_out = body(withdrawals=[row("w1", "pending", 2_000) | {"finalized_ts": 200}], cursor="")
     answers = Exchange(
         **{"/portfolio/deposits": lambda query: paid_in, "/portfolio/withdrawals": lambda query: paid_out}

@@ -1,6 +1,6 @@
 """Fees of a series: read anew, overridden by its events, changed at the announced time."""
 
-from test_rest import EVENT, SERIES, body, listing, reading
+from test_rest import EVENT, MARKET, SERIES, body, listing, reading
 
 
 def change(series, at, fee_type, multiplier):
@@ -20,6 +20,25 @@ def test_fees_are_read_anew_every_hour():
         return multipliers
 
     assert reading(exchange, three, clock_ns=lambda: clock[0])[0] == [0.5, 0.5, 2.0]
+
+
+def test_fees_of_an_event_are_read_anew_every_hour():
+    clock, exchange = [10**18], listing()
+    event = EVENT | {"fee_multiplier_override": 0.5}
+    exchange.paths["/markets/KXA-1-BOS"] = lambda query: body(market=MARKET)
+    exchange.paths["/milestones"] = lambda query: body(milestones=[], cursor="")
+    exchange.paths["/events/KXA-1"] = lambda query: body(event=event, markets=[])
+
+    def two(reads):
+        multipliers = []
+        for pause_s in (0, 3601):
+            clock[0] += pause_s * 10**9
+            reads.open_markets()
+            multipliers.append(reads.market("KXA-1-BOS")[0].fee_multiplier)
+            event["fee_multiplier_override"] = 2.0
+        return multipliers
+
+    assert reading(exchange, two, clock_ns=lambda: clock[0])[0] == [0.5, 2.0]
 
 
 def test_an_announced_change_of_fees_counts_from_its_time_on():

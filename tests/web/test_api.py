@@ -154,6 +154,9 @@ def test_a_refusal_is_a_problem_with_the_desks_reason(script, desk):
         f"/positions/{ticker(0)}/close",
         "/orders/base-2/cancel",
         f"/positions/{ticker(0)}/plan",
+        f"/positions/{ticker(0)}/claim",
+        "/orders/base-2/claim",
+        "/differences/cash/accept",
     ],
 )
 def test_what_costs_money_needs_a_key(script, desk, path):
@@ -174,6 +177,39 @@ def test_the_same_key_for_another_request_is_refused(script, desk):
     script.post(f"/api/v1/positions/{ticker(0)}/close", json={}, headers=KEY)
     other = script.post(f"/api/v1/positions/{ticker(1)}/close", json={}, headers=KEY)
     assert other.status_code == 422 and other.json["code"] == "key_reused" and len(desk.commands) == 1
+
+
+def test_the_same_key_with_another_body_is_refused(script, desk):
+    path = f"/api/v1/positions/{ticker(0)}/plan"
+    assert script.post(path, json={"stop": "0.5000"}, headers=KEY).status_code == 200
+    other = script.post(path, json={"stop": "0.6000"}, headers=KEY)
+    assert other.status_code == 422 and other.json["code"] == "key_reused" and len(desk.commands) == 1
+
+
+def test_the_same_key_of_another_caller_is_another_command(script, browser, desk):
+    for caller in (script, browser):
+        assert caller.post("/api/v1/bot/flatten", json={}, headers=KEY).status_code == 200
+    assert [verb for verb, *_ in desk.commands] == ["flatten"] * 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/bot/kill", {}),
+        ("PATCH", "/config", {"max_exposure": "9.000000"}),
+        ("POST", f"/positions/{ticker(0)}/plan", {"stop": "0.5000"}),
+    ],
+)
+def test_the_key_is_the_request_id_that_the_record_shows(script, desk, method, path, body):
+    assert script.open(f"/api/v1{path}", method=method, json=body, headers=KEY).json["request_id"] == "k-1"
+    assert desk.commands[-1][3] == "k-1"
+
+
+def test_so_many_answers_are_kept_and_the_oldest_is_forgotten(script, desk, monkeypatch):
+    monkeypatch.setattr("web.api.idempotency.MOST", 2)
+    for key in ("a", "b", "c", "c", "a"):
+        script.post("/api/v1/bot/flatten", json={}, headers={"Idempotency-Key": key})
+    assert [request_id for *_, request_id in desk.commands] == ["a", "b", "c", "a"]
 
 
 def test_a_key_is_forgotten_after_a_day(script, desk, clock):

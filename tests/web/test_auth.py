@@ -6,7 +6,9 @@ import pytest
 from standin import PASSWORD, TOKEN
 
 from web import WebSecrets, create_app
-from web.sessions import Throttle
+from web.sessions import MOST_SESSIONS, Sessions, Throttle
+
+SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 
 
 def test_every_route_declares_a_role(app):
@@ -165,6 +167,48 @@ def test_a_restart_signs_nobody_out_and_the_file_holds_no_session_id(desk, clock
     assert again.get("/api/v1/status").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/api/v1/session", "/api/v1/session?everywhere=1"])
+def test_a_restart_signs_nobody_in_again_who_signed_out(desk, clock, tmp_path, path):
+    secrets = WebSecrets(admin_password=PASSWORD, session_file=tmp_path / "sessions.json")
+    first = create_app(desk, secrets=secrets, now=clock).test_client()
+    first.post("/api/v1/session", json={"password": PASSWORD}, headers=SAME_SITE)
+    cookie = first.get_cookie("session-80").value
+    assert first.delete(path, json={}, headers=SAME_SITE).status_code == 204
+    again = create_app(desk, secrets=secrets, now=clock).test_client()
+    again.set_cookie("session-80", cookie)
+    assert again.get("/api/v1/status").status_code == 401
+
+
+def test_a_restart_remembers_that_a_session_was_in_use(desk, clock, tmp_path):
+    secrets = WebSecrets(admin_password=PASSWORD, session_file=tmp_path / "sessions.json")
+    client = create_app(desk, secrets=secrets, now=clock).test_client()
+    client.post("/api/v1/session", json={"password": PASSWORD}, headers=SAME_SITE)
+    cookie = client.get_cookie("session-80").value
+    for _ in range(2):
+        clock.seconds += 11 * 3600
+        assert client.get("/api/v1/status").status_code == 200
+        client = create_app(desk, secrets=secrets, now=clock).test_client()
+        client.set_cookie("session-80", cookie)
+
+
+def test_signing_in_anew_ends_the_session_before(app, browser):
+    before = browser.get_cookie("session-80").value
+    assert browser.post("/api/v1/session", json={"password": PASSWORD}).status_code == 200
+    other = app.test_client()
+    other.set_cookie("session-80", before)
+    assert other.get("/api/v1/status").status_code == 401
+
+
+def test_of_too_many_sessions_the_one_that_was_unused_longest_ends(clock):
+    sessions = Sessions(None, clock)
+    keys = []
+    for _ in range(MOST_SESSIONS + 1):
+        sessions.create("operator", "")
+        keys.append(list(sessions._rows)[-1])
+        clock.seconds += 1
+    assert [key for key in keys if sessions.touch(key) is None] == keys[:1]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '{"a": {"role": "operator"}}'])
 def test_a_broken_session_file_only_signs_everybody_out(desk, clock, tmp_path, text):
     file = tmp_path / "sessions.json"
@@ -204,6 +248,12 @@ def test_a_new_link_goes_to_the_terminal_not_to_who_asks(desk, clock, capsys):
     assert answer.status_code == 204 and answer.data == b"" and "/login#" in printed
 
 
+def test_new_links_cannot_flood_the_terminal(desk, clock):
+    client = create_app(desk, secrets=WebSecrets(), now=clock).test_client()
+    codes = [client.post("/api/v1/session/link", json={}, headers=SAME_SITE).status_code for _ in range(7)]
+    assert codes == [204] * 5 + [429] * 2
+
+
 def test_with_a_password_there_is_no_link_to_ask_for(anyone):
     answer = anyone.post("/api/v1/session/link", json={}, headers={"Sec-Fetch-Site": "same-origin"})
     assert answer.status_code == 409
@@ -217,12 +267,23 @@ def test_with_a_password_there_is_no_link_to_ask_for(anyone):
         {"Sec-Fetch-Site": "", "Origin": "http://evil.example"},
         {"Sec-Fetch-Site": "", "Origin": "null"},
         {"Sec-Fetch-Site": "", "Origin": "http://localhost:81"},
+        {"Sec-Fetch-Site": "", "Origin": "http://evillocalhost"},
         {"Sec-Fetch-Site": ""},
     ],
 )
 def test_a_change_from_another_site_is_refused(browser, desk, headers):
     answer = browser.post("/api/v1/bot/start", json={}, headers=headers)
     assert answer.status_code == 403 and answer.json["code"] == "cross_site" and desk.commands == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [("PATCH", "/config", {"max_exposure": "9.000000"}), ("DELETE", "/session", {}), ("POST", "/bot/kill", {})],
+)
+def test_whatever_changes_something_must_come_from_our_own_page(browser, desk, method, path, body):
+    answer = browser.open(f"/api/v1{path}", method=method, json=body, headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403 and desk.commands == []
+    assert browser.get("/api/v1/status").status_code == 200
 
 
 def test_an_old_browser_without_fetch_metadata_is_known_by_its_origin(browser):
@@ -256,6 +317,24 @@ def test_guessing_gets_slower_but_a_session_still_works(anyone, browser, clock):
     assert anyone.post("/api/v1/session", json={"password": PASSWORD}, headers=same_site).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("hops", "said", "slowed"),
+    [
+        (0, "10.0.0.{}", True),  # nobody is in front: what a caller says of its address counts for nothing
+        (1, "10.0.0.{}", False),
+        (1, "10.0.0.{}, 10.1.1.1", True),
+        (2, "10.0.0.{}, 10.1.1.1", False),
+    ],
+)
+def test_who_guesses_is_known_by_the_address_that_the_trusted_proxies_tell(desk, clock, hops, said, slowed):
+    app = create_app(desk, secrets=WebSecrets(admin_password=PASSWORD), now=clock, trusted_hops=hops)
+    client, codes = app.test_client(), []
+    for guess in range(7):
+        headers = SAME_SITE | {"X-Forwarded-For": said.format(guess)}
+        codes.append(client.post("/api/v1/session", json={"link": "guess"}, headers=headers).status_code)
+    assert (429 in codes) == slowed
+
+
 def test_one_address_that_guesses_does_not_slow_another():
     throttle = Throttle(lambda: 100.0)
     for _ in range(20):
@@ -268,6 +347,14 @@ def test_many_addresses_that_guess_slow_everybody_a_little():
     for index in range(40):
         throttle.failed(f"10.0.0.{index}")
     assert throttle.crowd_s() == 2.0 and throttle.wait_s("new") == 0.0
+
+
+def test_while_many_addresses_guess_each_attempt_is_held(app, anyone, monkeypatch):
+    held = []
+    monkeypatch.setattr("web.auth.gevent.sleep", held.append)
+    monkeypatch.setattr(app.extensions["tickstop"].gate.throttle, "crowd_s", lambda: 2.0)
+    anyone.post("/api/v1/session", json={"link": "guess"}, headers=SAME_SITE)
+    assert 2.0 in held
 
 
 def test_security_headers_are_on_every_answer(anyone, script):
