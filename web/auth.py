@@ -181,13 +181,13 @@ def sign_in() -> Response:
     wait = throttle.wait_s(address)
     if wait:
         raise Problem(429, "too_many_requests", f"Wait {wait:.0f} s, then try again.", retry_after=int(wait) + 1)
+    throttle.failed(address)  # before the check, so that guesses sent side by side are counted too
     gevent.sleep(throttle.crowd_s())
     if "link" in body:
         good = gate().links.redeem(body["link"])
     else:
         good = gate().password_fits(body.get("password", "")[:1000])
     if not good:
-        throttle.failed(address)
         log.warning("sign-in refused from %s", address)
         how = "This link is used up or older than ten minutes." if "link" in body else "The password is not right."
         raise Problem(401, "wrong_credentials", how)

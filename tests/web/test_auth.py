@@ -2,6 +2,7 @@
 
 import stat
 
+import gevent
 import pytest
 from standin import PASSWORD, TOKEN
 
@@ -315,6 +316,16 @@ def test_guessing_gets_slower_but_a_session_still_works(anyone, browser, clock):
     assert browser.post("/api/v1/bot/kill", json={}).status_code == 200
     clock.seconds += 60
     assert anyone.post("/api/v1/session", json={"password": PASSWORD}, headers=same_site).status_code == 200
+
+
+def test_guesses_that_are_sent_side_by_side_are_slowed_too(app, monkeypatch):
+    monkeypatch.setattr(app.extensions["tickstop"].gate, "password_fits", lambda password: gevent.sleep(0.05))
+
+    def guess():
+        return app.test_client().post("/api/v1/session", json={"password": "guess"}, headers=SAME_SITE).status_code
+
+    guesses = [gevent.spawn(guess) for _ in range(8)]
+    assert sorted(one.get(timeout=5) for one in guesses) == [401] * 5 + [429] * 3
 
 
 @pytest.mark.parametrize(
