@@ -144,5 +144,6 @@ class Throttle:
         self._failures.pop(address, None)
 
     def _recent(self, address: str) -> list[float]:
+        """Of the last ten minutes. One of a time ahead is forgotten: the clock was set back, and would lock out."""
         now = self._now()
-        return [at for at in self._failures.get(address, []) if now - at < 600][-20:]
+        return [at for at in self._failures.get(address, []) if 0 <= now - at < 600][-20:]

@@ -328,6 +328,14 @@ def test_guesses_that_are_sent_side_by_side_are_slowed_too(app, monkeypatch):
     assert sorted(one.get(timeout=5) for one in guesses) == [401] * 5 + [429] * 3
 
 
+def test_a_clock_that_is_set_back_locks_nobody_out(clock):
+    throttle = Throttle(clock)
+    for _ in range(20):
+        throttle.failed("mine")
+    clock.seconds -= 86_400
+    assert throttle.wait_s("mine") == 0.0
+
+
 @pytest.mark.parametrize(
     ("hops", "said", "slowed"),
     [
