@@ -38,7 +38,7 @@ class Desk(Protocol):
         """One of meta, status, performance, risk, health, config."""
 
     def command(self, verb: str, args: dict[str, Any], actor: str, request_id: str) -> Answer:
-        """Decide on a command; waits for the disk, without holding the hub. The same request_id is the same command."""
+        """Decide on a command; waits for the disk, without holding the hub. `request_id` names it in the record."""
 
     def metrics(self) -> bytes:
         """Prometheus text."""

@@ -1,4 +1,4 @@
-// Commands to the bot. Each has a key of its own, so that one that is sent again cannot act twice.
+// Commands to the bot. Each has a key of its own, so that one that is sent again does not act twice (until a restart).
 
 export class Refused extends Error {}
 export class Unreached extends Error {}

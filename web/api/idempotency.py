@@ -22,8 +22,8 @@ class Attempt:
 
 
 class Attempts:
-    """The answers given in the last 24 hours, by caller and key. A restart forgets them; the desk still knows the key,
-    because it is the request id of the command."""
+    """The answers given in the last 24 hours, by caller and key. A restart forgets them: sent again after it, the same
+    key is a new command."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now

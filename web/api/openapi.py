@@ -151,7 +151,7 @@ def _key(required: bool) -> Schema:
         "in": "header",
         "required": required,
         "schema": {"type": "string", "maxLength": 200},
-        "description": "New for each command; sent again with a retry, it cannot act twice",
+        "description": "New for each command; sent again within a day, it does not act twice (a restart forgets it)",
     }
 
 
