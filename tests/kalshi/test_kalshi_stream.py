@@ -237,7 +237,7 @@ def test_pings_are_answered():
         heard.wait(lambda said: ("frame", "Trade", None) in said)
 
 
-@pytest.mark.parametrize("ending", ["close frame", "no close frame", "half a frame"])
+@pytest.mark.parametrize("ending", ["close frame", "no close frame", "half a frame", "a masked frame"])
 def test_a_lost_connection_comes_back_and_subscribes_again_with_a_new_signature(ending):
     def first(connection):
         connection.subscribe_all(2)
@@ -245,6 +245,8 @@ def test_a_lost_connection_comes_back_and_subscribes_again_with_a_new_signature(
             connection.sock.sendall(connection.protocol.send(CloseConnection(code=1012, reason="maintenance")))
         elif ending == "half a frame":
             connection.sock.sendall(b"\x81\x7e\x01\x00{")
+        elif ending == "a masked frame":
+            connection.sock.sendall(b"\x81\x81abcd{")
         connection.sock.close()
 
     def second(connection):

@@ -1,6 +1,9 @@
 """Fees of a series: read anew, overridden by its events, changed at the announced time."""
 
+import pytest
 from test_rest import EVENT, MARKET, SERIES, body, listing, reading
+
+from bot.kalshi.rest import ReadFailed
 
 
 def change(series, at, fee_type, multiplier):
@@ -20,6 +23,20 @@ def test_fees_are_read_anew_every_hour():
         return multipliers
 
     assert reading(exchange, three, clock_ns=lambda: clock[0])[0] == [0.5, 0.5, 2.0]
+
+
+def test_a_list_of_series_that_could_not_be_read_is_asked_for_by_the_next_discovery():
+    exchange = listing()
+    series = exchange.paths.pop("/series")
+
+    def two(reads):
+        with pytest.raises(ReadFailed):
+            reads.open_markets()
+        exchange.paths["/series"] = series
+        return reads.open_markets()
+
+    reading(exchange, two)
+    assert [path for path, _ in exchange.targets].count("/series") == 2
 
 
 def test_fees_of_an_event_are_read_anew_every_hour():

@@ -124,6 +124,16 @@ def test_a_gap_asks_for_snapshots_of_all_books_of_the_sid_once():
     assert sent(subscriptions) == []
 
 
+def test_a_second_gap_asks_again_for_the_snapshots_that_it_may_have_lost():
+    subscriptions = subscribed("A", "B")
+    subscriptions.gap(1)
+    sent(subscriptions)
+    subscriptions.snapshot_arrived("A")
+    subscriptions.gap(1)
+    ((_, verb, params),) = sent(subscriptions)
+    assert (verb, params["market_tickers"]) == ("get_snapshot", ["A", "B"])
+
+
 def test_snapshots_that_do_not_come_end_in_a_new_subscription():
     subscriptions = subscribed("A", "B")
     subscriptions.gap(1)
