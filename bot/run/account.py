@@ -106,7 +106,7 @@ def _shown_up_to(reads: KalshiReads, clock_ms: Callable[[], int]) -> None:
 def look_up(
     reads: KalshiReads, client_order_id: str, ticker: str, sent_ms: int, clock_ms: Callable[[], int]
 ) -> list[FillSeen | OrderResolved]:
-    """What became of one order: its fills first, then its description; absent only by the rule above.
+    """What became of one order: its description, then its fills; absent only by the rule above.
 
     ReadFailed when a listing could not be read completely: the order stays unknown.
     """

@@ -75,6 +75,39 @@ def test_the_budget_refills_continuously_up_to_its_capacity() -> None:
     assert budget.tokens == 120
 
 
+def test_a_clock_that_is_set_back_stops_no_refill() -> None:
+    """Entries waited until the clock had caught up with itself."""
+    budget = WriteBudget(100, 120)
+    budget.refill(3_600_000)
+    budget.spend(100)
+    budget.refill(0)
+    budget.refill(500)
+    assert budget.tokens == 70
+
+
+def test_what_leaves_is_taken_from_the_budget_that_entries_find() -> None:
+    """Exits and cancels cost the exchange's bucket as much as entries do, though nothing holds them back."""
+    work = executor(refill=0, capacity=100)
+    for n in range(5):
+        work.submit(place(f"x{n}", "exit"), 0)
+    for n in range(10):
+        work.submit(CancelOrder(f"c{n}", "x", "KX-1"), 0)
+    work.submit(place("entry"), 0)
+    assert "entry" not in drain(work, durable=0)
+    assert work.budget.tokens == 30
+
+
+def test_work_of_a_kind_leaves_in_the_order_in_which_it_was_decided() -> None:
+    work = executor()
+    for n in range(3):
+        work.submit(place(f"e{n}"), n)
+        work.submit(CancelOrder(f"c{n}", "x", "KX-1"), n)
+    work.submit(place("x0", "exit"), 3)
+    work.submit(AmendOrder("a0", "y", "KX-1", "ask", Price(100), Count(100)), 3)
+    work.submit(place("x1", "exit"), 3)
+    assert drain(work, durable=1) == ["x0", "a0", "x1", "c0", "c1", "c2", "e0", "e1"]
+
+
 def test_one_lookup_of_an_order_at_a_time() -> None:
     work = executor()
     for _ in range(3):
