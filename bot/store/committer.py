@@ -20,7 +20,8 @@ LARGEST_BATCH = 2_000
 
 
 class Committer(Generic[T]):
-    """Commits items in the order they are put. An item is a tuple that begins with its ascending number."""
+    """Commits items in the order they are put. An item is a tuple that begins with its number: ascending, but for a
+    snapshot, which may come after records that are newer than what it is of."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Committer(Generic[T]):
 
     def finish(self) -> None:
         """The batch under way is durable."""
-        self.durable = max(self.durable, self._under_way[-1][0])
+        self.durable = max(self.durable, *(number for number, *_ in self._under_way))
         self._under_way = []
         self._failures = 0
         self.healthy = True

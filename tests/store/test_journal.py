@@ -198,6 +198,18 @@ def test_what_was_put_together_is_committed_together(tmp_path: Path) -> None:
     assert journal.close()
 
 
+def test_records_are_durable_with_their_commit_also_beside_a_snapshot_of_an_earlier_one(tmp_path: Path) -> None:
+    """A snapshot waits for the history, and is put after newer records: they were on disk, and an entry or the answer
+    to a kill that waited for them went on waiting."""
+    journal = opened(tmp_path / "journal.db")
+    journal.append([b"one", b"two"])
+    journal.append([b"three"])
+    journal.snapshot(2, b"state", "hash")
+    assert journal.commits.drain()
+    assert journal.durable_seq == 3
+    journal.close()
+
+
 def test_closing_with_a_full_disk_says_that_something_is_lost(tmp_path: Path) -> None:
     journal = Journal(FlakyDisk(tmp_path / "journal.db", ["before"] * 9))
     journal.open()
