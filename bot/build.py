@@ -83,14 +83,14 @@ class Program:
     def _wait_for_lease(self) -> None:
         while not self._stopping:
             gevent.sleep(LEASE_POLL_S)
-            if self._lease.acquire():
-                try:
+            try:
+                if self._lease.acquire():
                     return self._lead()
-                except Exception as problem:  # the stops are watched by nobody now: say it, let go, try again
-                    self._desk.standby_reason = f"the takeover failed and is tried again: {problem}"
-                    log.exception("the takeover failed")
-                    self._lease.release()
-                    gevent.sleep(10 * LEASE_POLL_S)
+            except Exception as problem:  # the stops are watched by nobody now: say it, let go, try again
+                self._desk.standby_reason = f"the takeover failed and is tried again: {problem}"
+                log.exception("the takeover failed")
+                self._lease.release()
+                gevent.sleep(10 * LEASE_POLL_S)
         return None
 
     def _lead(self) -> None:

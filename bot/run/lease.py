@@ -71,11 +71,14 @@ class FileLease(Lease):
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(file, 0)
+            os.pwrite(file, self._name.encode(), 0)
         except BlockingIOError:
             os.close(file)
             return False
-        os.ftruncate(file, 0)
-        os.pwrite(file, self._name.encode(), 0)
+        except OSError:
+            os.close(file)  # else it keeps the lock, and this process is refused by itself
+            raise
         self._file = file
         return True
 

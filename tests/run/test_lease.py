@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from bot.run.lease import TRANSITIONS, FileLease, LeaseState
 
 HOLD = """
@@ -62,6 +64,22 @@ def test_a_program_that_the_holder_starts_does_not_keep_the_lease(tmp_path):
         lease.release()
         assert FileLease(tmp_path, "b").acquire()
         child.kill()
+
+
+def test_a_lease_that_could_not_be_taken_whole_can_be_taken_later(tmp_path, monkeypatch):
+    """On a full disk the name could not be written: the lock stayed with a file that nobody knew, and this process was
+    refused by itself for ever."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    lease = FileLease(tmp_path, "a")
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match="No space"):
+        lease.acquire()
+    assert not lease.held
+    monkeypatch.undo()
+    assert lease.acquire() and lease.holder() == "a"
 
 
 def test_the_lock_file_is_private(tmp_path):
