@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -99,7 +100,8 @@ class Program:
         bot.run(replayed)
         self._desk.bot = bot
         _quiet_garbage_collector()
-        _print_way_in(self._app, self.settings)
+        with suppress(OSError):  # a terminal that is gone ends no start: this bot watches its stops already
+            _print_way_in(self._app, self.settings)
 
 
 def preflight(environ: Mapping[str, str]) -> Settings:

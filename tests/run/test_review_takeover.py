@@ -83,3 +83,16 @@ def test_a_lease_that_cannot_be_asked_for_is_told_and_asked_for_again(
     monkeypatch.setattr(lease, "acquire", acquire)
     standby.other.release()
     assert standby.leads()
+
+
+def test_a_takeover_whose_terminal_is_gone_stays_one(standby: Standby, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bot ran already; the lease was given back, and a second one was built beside it in the same process."""
+
+    def gone(*_: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(build, "_print_way_in", gone)
+    standby.other.release()
+    assert standby.leads()
+    gevent.sleep(0.3)
+    assert standby.program._lease.held and len(standby.tries) == 1
