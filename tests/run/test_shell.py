@@ -11,7 +11,7 @@ import pytest
 from test_review_run import alone, propose, until
 
 from bot.core.effects import AmendOrder, PlaceOrder, ResolveOrder, Wake
-from bot.core.events import AccountRead, FillSeen, MarketChange, OrderSeen, Propose, Sending, Sweep, Tick
+from bot.core.events import AccountRead, Command, FillSeen, MarketChange, OrderSeen, Propose, Sending, Sweep, Tick
 from bot.core.facts import decode
 from bot.core.orders import Order, OrderState
 from bot.core.state import dump, state_hash
@@ -238,6 +238,20 @@ def test_the_account_is_read_soon_while_fills_of_an_ended_order_are_missing(bot:
         assert ("Reconciler" in woken(bot)) is wakes
 
 
+def test_a_stop_still_leaves_while_the_program_ends(bot: Bot) -> None:
+    bot._stopping = True
+    bot._perform(leaving())
+    assert [order.purpose for order in bot.orders.created] == ["exit"]  # type: ignore[attr-defined]
+    bot._stopping = False
+
+
+def test_stops_are_looked_at_before_the_halt_file(bot: Bot) -> None:
+    events = heard(bot)
+    (bot.settings.data_dir / "halt").write_text("now")
+    bot._sweep()
+    assert [type(x) for x in events] == [Sweep, Command]
+
+
 def test_an_amend_is_an_exit_and_nothing_is_told_before_it() -> None:
     amend = AmendOrder("t", "x", "T-1", "ask", Price(100), Count(100))
     assert sends_exit(SimpleNamespace(effects=[amend]))  # type: ignore[arg-type]
@@ -306,7 +320,7 @@ def test_a_snapshot_is_of_the_moment_whose_number_it_has(bot: Bot, monkeypatch: 
     monkeypatch.undo()
 
 
-def test_what_the_key_may_not_do_is_an_alarm_once_and_its_end_is_told(
+def test_a_key_that_is_refused_is_an_alarm_once_and_then_a_reading_reaches_core_and_sweep(
     bot: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = True
@@ -315,7 +329,8 @@ def test_what_the_key_may_not_do_is_an_alarm_once_and_its_end_is_told(
         if refused:
             raise ReadFailed("auth")
         now = now_ms()
-        return AccountRead(now, now, now, (), (), (), Money(1_000_000), (), {})
+        held = VenuePosition("T-1", Count(100), Money(0), Money(0), Money(0))
+        return AccountRead(now, now, now, (), (), (held,), Money(1_000_000), (), {})
 
     monkeypatch.setattr("bot.run.bot.read_account", read)
     bot.market_data.read_market = None  # type: ignore[method-assign,assignment]
@@ -325,6 +340,7 @@ def test_what_the_key_may_not_do_is_an_alarm_once_and_its_end_is_told(
     refused = False
     for _ in range(2):
         bot._reconcile()
+    assert bot.channels.told().keys() == {"T-1"} and bot.state.position("T-1").count == 100
     told = [n["code"] for n in bot.notices.kept if n["code"].startswith("key_")]
     assert told == ["key_refused", "key_accepted"] and not bot.reconcile_error
 
@@ -352,8 +368,9 @@ def test_the_strategy_waits_for_the_account_and_the_markets(bot: Bot) -> None:
 def test_a_start_writes_the_history_of_what_it_replays_and_follows_what_is_held_before_any_loop_runs(
     bot: Bot, tmp_path: Path
 ) -> None:
-    """A kill between journal and history lost the row of an order for ever."""
+    """A kill between journal and history lost the row of a fill for ever."""
     propose(bot)
+    bot.on_account(fill("x"))
     assert bot.journal.commits.drain()
     bot.journal._disk.close()
     (tmp_path / "history.db").unlink()
@@ -364,6 +381,6 @@ def test_a_start_writes_the_history_of_what_it_replays_and_follows_what_is_held_
     restarted.run(facts)
     assert followed == [frozenset({"T-1"})]
     assert restarted.history.wait(restarted._put([]), 3.0)
-    rows, _ = restarted.history.page("trades")
+    rows, _ = restarted.history.page("fills")
     assert [row.ticker for row in rows] == ["T-1"]  # type: ignore[union-attr]
     restarted.stop(0.2)

@@ -9,10 +9,11 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+import gevent
 import pytest
 
-from bot.store.committer import LARGEST_BATCH
-from bot.store.journal import Journal, Record, Snapshot, SqliteDisk
+from bot.store.committer import LARGEST_BATCH, Committer
+from bot.store.journal import Journal, JournalCorrupt, Record, Snapshot, SqliteDisk
 
 ROOT = Path(__file__).parents[2]
 
@@ -207,7 +208,71 @@ def test_records_are_durable_with_their_commit_also_beside_a_snapshot_of_an_earl
     journal.snapshot(2, b"state", "hash")
     assert journal.commits.drain()
     assert journal.durable_seq == 3
+    journal.snapshot(2, b"state", "hash")
+    assert journal.commits.drain()
+    assert journal.durable_seq == 3, "what is durable stays so"
     journal.close()
+
+
+def test_what_is_committed_is_forced_to_the_disk(tmp_path: Path) -> None:
+    """With NORMAL a power cut takes the newest commits: entries that were sent would have no record."""
+    journal = opened(tmp_path / "journal.db")
+    [synchronous] = journal._disk._db.execute("PRAGMA synchronous").fetchone()  # type: ignore[attr-defined]
+    assert synchronous == 2, "FULL (https://www.sqlite.org/pragma.html#pragma_synchronous)"
+    journal.close()
+
+
+def test_a_record_that_would_leave_a_hole_is_refused(tmp_path: Path) -> None:
+    """The next start would refuse the whole journal."""
+    filled(tmp_path / "journal.db", 3)
+    disk = SqliteDisk(tmp_path / "journal.db")
+    assert disk.open() == 3
+    with pytest.raises(JournalCorrupt, match="record 5 would follow record 3"):
+        disk.commit([Record(5, b"x")])
+    disk.commit([Record(4, b"x")])
+    assert [seq for seq, _ in disk.load().records] == [1, 2, 3, 4]
+    disk.close()
+
+
+def test_a_failing_disk_is_asked_again_after_a_while_that_grows_to_five_seconds_and_then_begins_anew() -> None:
+    """Else a disk that is well again after an hour keeps entries waiting, or one that is full is asked without rest."""
+    fails = True
+
+    def commit(batch: Sequence[tuple[int]]) -> None:
+        if fails:
+            raise OSError(28, "No space left on device")
+
+    commits: Committer[tuple[int]] = Committer(commit, lambda *_: None)
+    commits.put([(1,)])
+    waits = []
+    for _ in range(40):
+        assert not commits.drain()
+        waits.append(commits.retry_in_s)
+    assert waits[:3] == [0.1, 0.2, 0.4] and waits[-1] == max(waits) == 5.0
+    fails = False
+    assert commits.drain() and commits.retry_in_s == 0.0
+    fails = True
+    commits.put([(2,)])
+    assert not commits.drain() and commits.retry_in_s == 0.1
+
+
+def test_the_writer_rests_between_its_tries_and_an_end_does_not_wait_for_the_next() -> None:
+    tries: list[int] = []
+
+    def commit(batch: Sequence[tuple[int]]) -> None:
+        tries.append(1)
+        raise OSError(28, "No space left on device")
+
+    commits: Committer[tuple[int]] = Committer(commit, lambda *_: None)
+    commits.put([(1,)])
+    commits._failures = 20
+    pump = gevent.spawn(commits.pump)
+    gevent.sleep(0.3)
+    assert len(tries) == 1
+    with gevent.Timeout(2.0):
+        assert not commits.close()
+    pump.join(2.0)
+    assert len(tries) == 2, "once more at the end"
 
 
 def test_closing_with_a_full_disk_says_that_something_is_lost(tmp_path: Path) -> None:
