@@ -84,6 +84,16 @@ def test_what_the_private_channels_tell_reaches_the_core_at_once_and_the_next_sw
     assert events[2].told["T-1"].count == 70 and events[2].told["T-1"].resting == (resting,)
 
 
+def test_a_new_position_is_followed_at_once(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its prices came with the next pass of the strategy, and its stop could not see until then."""
+    followed: list[int] = []
+    monkeypatch.setattr(bot.watch, "follow_soon", lambda: followed.append(1))
+    propose(bot)
+    assert followed == [1]
+    bot.on_account(fill("x"))
+    assert followed == [1, 1]
+
+
 def test_a_markets_change_reaches_the_core_and_its_end_has_the_account_read(bot: Bot) -> None:
     events = heard(bot)
     bot.on_lifecycle(MarketChange(now_ms(), "T-1", "inactive"))
