@@ -1,5 +1,6 @@
 """An operator's word is in force at once; the answer tells whether a restart would know it, and a kill outlives one."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -158,3 +159,19 @@ def test_a_halt_that_nothing_can_keep_says_so(stage: Stage, monkeypatch: pytest.
     answer = stage.say("kill")
     assert (answer["state"], answer["durable"]) == ("HALTED", False)
     assert "a restart would forget it" in answer["detail"]
+
+
+def test_a_halt_file_is_whole_and_on_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut after the answer left an empty file, or none."""
+    path, forced = tmp_path / "halt", list[bool]()
+    fsync = os.fsync
+
+    def force(number: int) -> None:
+        forced.append(path.exists())
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", force)
+    halt_file.write(path, "odd prices", 1)
+    assert forced == [False] and HaltFile(path).asked() == "odd prices"

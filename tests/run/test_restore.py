@@ -61,3 +61,15 @@ def test_a_snapshot_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     journal = left_behind(tmp_path, encode(Booted(NOW, "b")), snapshot=newer)
     with pytest.raises(JournalError, match=r"written by a newer version .*second_stop"):
         restore(journal, CONFIG, "RUNNING", NOW)
+
+
+def test_a_snapshot_whose_hash_is_not_the_recorded_one_is_refused(tmp_path: Path) -> None:
+    """Its bytes are whole; the state is not the one that was kept, and its stops may not be."""
+    path = tmp_path / "journal.db"
+    journal = Journal(path)
+    journal.open()
+    journal.append([encode(Booted(NOW, "b"))])
+    journal.snapshot(1, dump(new_state(CONFIG, "RUNNING", NOW)), hash_of(b"another"))
+    assert journal.close()
+    with pytest.raises(JournalError, match="another hash than recorded"):
+        restore(Journal(path), CONFIG, "RUNNING", NOW)

@@ -301,6 +301,26 @@ def test_a_failed_commit_keeps_the_rows_and_their_order(tmp_path: Path) -> None:
     history.close()
 
 
+def test_a_commit_that_fails_half_way_is_taken_back_and_made_again(tmp_path: Path, monkeypatch) -> None:
+    """Its transaction stayed open, and no later one could begin."""
+    history = History(tmp_path / "history.db")
+    history.open()
+    write, rows = history._write, []
+
+    def full(db: sqlite3.Connection, row_type: Any, row: Any) -> None:
+        write(db, row_type, row)
+        rows.append(row)
+        if len(rows) == 1:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(history, "_write", full)
+    history.put(an_order("a", 1), an_order("b", 1))
+    assert not history.commits.drain()
+    assert history.commits.drain() and history.healthy
+    assert len(everything(history, "orders")) == 2
+    history.close()
+
+
 def test_a_missing_folder_is_said_in_words(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="Check that DATA_DIR exists"):
         History(tmp_path / "absent" / "history.db").open()

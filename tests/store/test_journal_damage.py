@@ -10,6 +10,7 @@ from test_journal import environment, filled, opened, python
 from bot.store import sqlite as opening
 from bot.store.history import History
 from bot.store.journal import JournalCorrupt, JournalError, _crc
+from bot.store.sqlite import FRAME_HEADER, WAL_HEADER
 
 
 def damage_body(db: sqlite3.Connection) -> None:
@@ -134,6 +135,24 @@ def test_a_flipped_byte_in_the_write_ahead_log_is_refused_each_time(tmp_path: Pa
         for _ in range(2):
             with pytest.raises(JournalCorrupt, match="write-ahead log"):
                 opened(path)
+
+
+def test_two_commits_from_a_bad_page_on_are_more_than_a_crash_leaves(tmp_path: Path) -> None:
+    """The last but one was durable: an order may have left on its word."""
+    path = left_by_a_crash(tmp_path, 3)
+    wal = path.with_name("journal.db-wal")
+    good = wal.read_bytes()
+    frame = FRAME_HEADER.size + WAL_HEADER.unpack_from(good)[2]
+    commits = [
+        at for at in range(WAL_HEADER.size, len(good) - frame + 1, frame) if FRAME_HEADER.unpack_from(good, at)[1]
+    ]
+    for at, refused in ((commits[-2], True), (commits[-1], False)):
+        wal.write_bytes(good[: at + 100] + bytes([good[at + 100] ^ 1]) + good[at + 101 :])
+        if refused:
+            with pytest.raises(JournalCorrupt, match="2 commits follow it"):
+                opened(path)
+        else:
+            assert len(opened_and_loaded(path)) == 2
 
 
 def cut_in_half(wal: Path) -> None:
@@ -304,6 +323,18 @@ def test_a_full_disk_at_the_start_is_no_damage(tmp_path: Path) -> None:
     refused = [line for line in said if line.startswith("in the way")]
     assert refused and all("has free space" in line and "Leave the file where it is" in line for line in refused), said
     assert len(opened_and_loaded(path)) == 60
+
+
+@pytest.mark.parametrize(
+    "code", ["FULL", "IOERR", "IOERR_WRITE", "BUSY_SNAPSHOT", "CANTOPEN", "READONLY", "CORRUPT", "NOTADB"]
+)
+def test_a_disk_that_is_in_the_way_is_not_called_damage(tmp_path: Path, code: str) -> None:
+    """Whoever is told so moves the journal away, and the stops with it."""
+    error = sqlite3.OperationalError("made up")
+    error.sqlite_errorcode = getattr(sqlite3, f"SQLITE_{code}")
+    with pytest.raises(JournalError) as caught, opening.explained(tmp_path / "journal.db"):
+        raise error
+    assert isinstance(caught.value, JournalCorrupt) is (code in ("CORRUPT", "NOTADB"))
 
 
 def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
