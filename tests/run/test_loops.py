@@ -1,6 +1,7 @@
 """Loops keep their rate, survive a crash, skip missed beats and can be woken."""
 
 import gevent
+import pytest
 
 from bot.run.loops import Loop
 
@@ -19,16 +20,17 @@ def test_a_loop_keeps_its_rate_although_its_work_takes_time() -> None:
     assert 9 <= loop.runs <= 12
 
 
-def test_a_crash_is_reported_and_the_loop_goes_on() -> None:
+@pytest.mark.parametrize("crash", [ValueError, OSError, AssertionError])
+def test_a_crash_is_reported_and_the_loop_goes_on(crash: type[Exception]) -> None:
     crashes: list[tuple[str, str]] = []
 
     def work() -> None:
         if loop.runs < 2:
-            raise ValueError("made up")
+            raise crash("made up")
 
     loop = Loop("Test", 0.02, work, lambda *crash: crashes.append(crash))
     run_for(loop, 0.5)
-    assert crashes == [("Test", "ValueError: made up")] * 2 and loop.crashes == 2
+    assert crashes == [("Test", f"{crash.__name__}: made up")] * 2 and loop.crashes == 2
     assert loop.runs > 3 and loop.error == ""
 
 

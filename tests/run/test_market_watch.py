@@ -8,6 +8,7 @@ import pytest
 
 from bot.core.events import FillSeen, MarketChange
 from bot.core.grid import CENT_GRID
+from bot.core.positions import Position
 from bot.core.state import new_state
 from bot.core.units import Count, Money, Price
 from bot.core.venue import VenueFill
@@ -94,6 +95,28 @@ def test_nothing_is_read_with_a_stream_or_before_the_baseline_or_with_nothing_op
     state.cash, state.live_trade = Money(1), {}
     watch.confirm()
     assert reads.asked == []
+
+
+def test_fills_of_an_order_that_may_still_fill_are_read_although_no_trade_lives() -> None:
+    watch, reads, _, state, _ = scene()
+    state.live_trade = {}
+    state.orders["o"] = SimpleNamespace(outstanding=lambda: 1)
+    watch.confirm()
+    assert len(reads.asked) == 1
+
+
+def test_a_position_that_no_trade_manages_is_followed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result that breakers judge needs its price."""
+    watch, _, _, state, _ = scene()
+    followed: list[frozenset[str]] = []
+    feed = SimpleNamespace(
+        snapshot=lambda: SimpleNamespace(quotes={}), follow=lambda held, watched: followed.append(held)
+    )
+    monkeypatch.setattr(watch, "_market_data", feed)
+    monkeypatch.setattr(watch, "_passes", SimpleNamespace(verdicts={}))
+    state.positions["BARE"] = Position("BARE", Count(100), Money(1))
+    watch.follow()
+    assert followed == [frozenset({"T", "BARE"})]
 
 
 def test_whether_a_paused_market_with_a_trade_still_is_paused_is_read_in_turn() -> None:

@@ -1,14 +1,16 @@
 """A pass refreshes first, decides on nothing stale, gives every market a verdict, and keeps the ages of its inputs."""
 
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
 from bot.core.config import Config, defaults
+from bot.core.events import Propose
 from bot.core.grid import CENT_GRID
 from bot.core.state import new_state
+from bot.core.turn import Answer
 from bot.core.units import Count, Price
 from bot.core.venue import Market, Quote
 from bot.market_data.match_times import MatchTime
@@ -58,12 +60,12 @@ class Feed:
         return self
 
 
-def run(feed: Feed) -> tuple[StrategyPass, list[Any]]:
+def run(feed: Feed, handle: Any = lambda event: pytest.fail("nothing to propose")) -> tuple[StrategyPass, list[Any]]:
     config: Config = default_config(Favourites())
     assert config.strategy == defaults(Favourites.params)
     state, put = new_state(config, "RUNNING", NOW), []
     passes = StrategyPass(
-        Favourites(), feed, lambda markets: {}, lambda event: pytest.fail("nothing to propose"), lambda: state,  # type: ignore[arg-type]
+        Favourites(), feed, lambda markets: {}, handle, lambda: state,  # type: ignore[arg-type]
         lambda rows: put.extend(rows) or 0, lambda: NOW,
     )  # fmt: skip
     passes.run()
@@ -87,6 +89,20 @@ def test_every_market_gets_a_verdict_with_the_ages_it_rested_on() -> None:
 def test_what_stays_stale_is_refused_as_stale(ages: tuple[int, int], reason: str) -> None:
     passes, _ = run(Feed(*ages))
     assert {v.reason for v in passes.verdicts.values()} == {reason}
+
+
+@pytest.mark.parametrize("answer", [Answer(True, "", ""), Answer(False, "max_total_exposure", "too much")])
+def test_what_the_core_says_of_a_proposal_is_its_verdict_and_it_is_told_the_age_of_the_quote(
+    monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    proposed: list[Propose] = []
+    wanted = SimpleNamespace(reason="wanted")
+    monkeypatch.setattr(Favourites, "decide", lambda *_: wanted)
+    passes, put = run(Feed(5), lambda event: proposed.append(event) or SimpleNamespace(answer=answer))
+    assert {event.quote_age_ms for event in proposed} == {5_000} and len(proposed) == len(NAMES)
+    expected = ("entered", "entered") if answer.ok else ("refused", "max_total_exposure")
+    assert {(v.action, v.reason) for v in passes.verdicts.values()} == {expected}
+    assert {(row.action, row.reason) for row in put} == {expected}
 
 
 def test_rows_are_made_anew_only_where_something_changed_and_the_body_with_them() -> None:

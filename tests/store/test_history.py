@@ -225,6 +225,30 @@ def test_the_audit_chain_shows_a_deleted_row(history: History, tmp_path: Path) -
     assert "c2" in history.verify_audit()
 
 
+def test_each_mode_has_an_audit_chain_of_its_own(tmp_path: Path) -> None:
+    """Told apart from a changed row only by who looks: the first word of live was called tampered with."""
+    for mode in ("paper", "live"):
+        kept = History(tmp_path / "history.db", mode=mode)
+        kept.open()
+        written(kept, an_audit(f"{mode}-1"), an_audit(f"{mode}-2"))
+        assert kept.verify_audit() == "", mode
+        kept.close()
+
+
+def test_a_row_that_changes_after_a_restart_is_sent_after_those_that_wait(tmp_path: Path) -> None:
+    numbers: list[int] = []
+    for version in (1, 2):
+        kept = History(tmp_path / "history.db", remote="https://x.supabase.co")
+        kept.open()
+        written(kept, an_order("a", version), *(an_order(f"{version}{n}") for n in range(3)))
+        batch = kept.next_batch(100)
+        assert batch is not None
+        numbers.append(max(number for _, number in batch.entries))
+        assert len({number for _, number in batch.entries}) == len(batch.entries), "each has a number of its own"
+        kept.close()
+    assert numbers[1] > numbers[0]
+
+
 def test_every_changed_row_waits_once_in_the_outbox(history: History) -> None:
     written(history, *one_of_each(), *one_of_each(), an_order("a", 2))
     assert history.pending().waiting == len(TABLES)
