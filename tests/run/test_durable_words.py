@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -159,6 +160,14 @@ def test_a_halt_that_nothing_can_keep_says_so(stage: Stage, monkeypatch: pytest.
     answer = stage.say("kill")
     assert (answer["state"], answer["durable"]) == ("HALTED", False)
     assert "a restart would forget it" in answer["detail"]
+
+
+def test_a_disk_that_hangs_while_a_kill_is_kept_holds_no_stop(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, written_in = threading.get_ident(), list[int]()
+    monkeypatch.setattr(halt_file, "write", lambda *_: written_in.append(threading.get_ident()))
+    stage.lock()
+    stage.say("kill")
+    assert len(written_in) == 1 and written_in[0] != here
 
 
 def test_a_halt_file_is_whole_and_on_disk_before_it_has_its_name(

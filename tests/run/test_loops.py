@@ -3,6 +3,7 @@
 import gevent
 import pytest
 
+from bot.run.door import now_ms
 from bot.run.loops import Loop
 
 
@@ -48,8 +49,10 @@ def test_a_woken_loop_runs_at_once() -> None:
     loop.wake()
     gevent.sleep(0.05)
     assert loop.runs == 2
+    assert abs(loop.last_run_ms - now_ms()) < 5_000, "whether the bot is alive is judged by it"
     loop.stop()
     greenlet.join(2)
+    assert greenlet.ready(), "an end waits for no beat"
 
 
 def test_a_loop_that_is_woken_all_the_time_keeps_its_pause() -> None:
