@@ -19,10 +19,11 @@ from tests.defects.deliberate_clock import CLOCK
 from tests.defects.deliberate_plans import PLANS
 from tests.defects.deliberate_resting import RESTING
 from tests.defects.deliberate_risk import RISK
+from tests.defects.deliberate_shell import SHELL
 from tests.sim.defects import DEFECTS as SIMULATED
 
 ROOT = Path(__file__).parents[2]
-DEFECTS = ORDERS + BOOKS + PLANS + RESTING + RISK + ACCOUNT + CLOCK
+DEFECTS = ORDERS + BOOKS + PLANS + RESTING + RISK + ACCOUNT + CLOCK + SHELL
 PAGE = ROOT / "docs" / "defects.md"
 MUTATION = "## Mutation score"
 """From here on the page is written by hand."""
@@ -73,7 +74,7 @@ beside it must fail there. `make prove` plants all of them, `make test` as many 
 `python -m tests.defects.plant` shows them one by one. The tables are drawn by `python -m tests.defects.plant --write`.
 
 P is a promise: {promises}. C is a failure case that another bot fell to, by the number in its test's name.
-R is a rule of [risk.md](risk.md).
+R is another rule, most of them of [risk.md](risk.md).
 
 | Defect | Breaks | In | Caught by |
 | --- | --- | --- | --- |
