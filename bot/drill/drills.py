@@ -12,7 +12,7 @@ from typing import NamedTuple
 from bot.core.units import parse_price
 from bot.drill.quiet import BID, ticker
 from bot.drill.score import Score
-from bot.drill.stage import Stage, exits, falls, level, recovers
+from bot.drill.stage import Stage, exits, falls, level, recovers, sales
 
 POSITIONS = 4
 ALL = range(POSITIONS)
@@ -242,10 +242,10 @@ def hold(stage: Stage, score: Score) -> None:
 
 
 def left(stage: Stage, score: Score, since: float) -> float:
-    """Wait until nothing is held, at the exchange too; seconds from `since` (time.time) to the last exit's answer."""
+    """Wait until nothing is held, at the exchange too; seconds from `since` (time.time) to the last exit's fill."""
     program = stage.program
     program.until(lambda: not program.items("positions") and not stage.ledger()["positions"], 40, "positions remain")
-    return exits(program, since)[-1]
+    return sales(program, since)[-1]
 
 
 def agree(stage: Stage, score: Score) -> None:

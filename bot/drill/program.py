@@ -75,6 +75,7 @@ class Program:
 
     def stop(self, wait_s: float = 30.0) -> int:
         """SIGTERM, as a platform or Ctrl-C does; returns the exit code."""
+        self.session.close()  # an idle connection would hold the program for its keep-alive time
         assert self.process is not None
         if self.process.poll() is None:
             self.process.terminate()

@@ -113,5 +113,13 @@ def level(number: int, side: str, price: int, count: int = DEEP) -> Call:
 
 def exits(program: Program, since: float) -> list[float]:
     """Seconds from `since` until each accepted exit order was answered."""
-    lines = program.lines("ORDER exit", "accepted")
+    return _seconds(program.lines("ORDER exit", "accepted"), since)
+
+
+def sales(program: Program, since: float) -> list[float]:
+    """Seconds from `since` until each fill of an exit was booked: by the order's reply, or by its own message."""
+    return _seconds(program.lines(" fill ", " exit ", "sold"), since)
+
+
+def _seconds(lines: list[str], since: float) -> list[float]:
     return sorted(datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f").timestamp() - since for line in lines)
