@@ -40,6 +40,7 @@ class Program:
         self.settings = {"API_TOKEN": secrets.token_hex(16), **settings}
         self.session = requests.Session()
         self.session.trust_env = False
+        self.session.headers["Connection"] = "close"  # an idle one would hold the program's end for its keep-alive time
         self.session.headers["Authorization"] = f"Bearer {self.settings['API_TOKEN']}"
         self.process: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
@@ -75,7 +76,6 @@ class Program:
 
     def stop(self, wait_s: float = 30.0) -> int:
         """SIGTERM, as a platform or Ctrl-C does; returns the exit code."""
-        self.session.close()  # an idle connection would hold the program for its keep-alive time
         assert self.process is not None
         if self.process.poll() is None:
             self.process.terminate()
