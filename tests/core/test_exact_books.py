@@ -7,7 +7,9 @@ from test_adopting import OURS, fill, resting, wiped
 
 from bot.core import events as e
 from bot.core.book import Book
-from bot.core.facts import OrderMoved
+from bot.core.effects import PlaceOrder
+from bot.core.facts import Forgotten, OrderMoved
+from bot.core.folding import fold
 from bot.core.orders import Order, OrderState
 from bot.core.positions import Position
 from bot.core.state import dump, hash_of, new_state, settlement_key, state_hash
@@ -224,3 +226,31 @@ def test_the_hash_of_a_state_is_that_of_its_dump() -> None:
     assert before == hash_of(dump(scene.state))
     scene.held()
     assert state_hash(scene.state) != before
+
+
+def test_what_is_forgotten_is_what_ended_before_and_nothing_that_lives() -> None:
+    """A live trade keeps its entry however old, a resting order its id, a market that is held its status."""
+    scene = Scene()
+    scene.held(plan=PATIENT)
+    live = scene.trade()
+    ended: dict[str, PlaceOrder] = {}
+    for at_s, game in ((10, "OLD"), (5_000, "NEW")):
+        ticker = f"KXNBAGAME-26NOV21{game}-A"
+        scene.at(at_s).propose(count=100, plan=PATIENT, ticker=ticker)
+        [entry] = scene.sent()
+        scene.reply(entry, 0)
+        ended[game] = entry
+    wanted = e.Proposal("test", market("KXNBAGAME-26NOV21REST-A"), "bid", Price(8_800), Count(100),
+                        "good_till_canceled", PATIENT, "why")  # fmt: skip
+    scene.read()
+    scene.do(e.Propose(scene.now, wanted, 0))
+    [rests] = scene.sent()
+    scene.reply(rests, 0, 100)
+    fold(scene.state, Forgotten(scene.now, T0 + 3_000_000))
+    entries = {o.client_order_id for o in scene.state.orders_of(live.id)}
+    assert entries and set(scene.state.orders) == entries | {rests.client_order_id, ended["NEW"].client_order_id}
+    assert ended["OLD"].client_order_id.partition(".")[0] not in scene.state.trades
+    assert {live.id, scene.state.orders[rests.client_order_id].trade_id} <= set(scene.state.trades)
+    assert {f"x-{x.client_order_id}" for x in (rests, ended["NEW"])} <= scene.state.order_ids.keys()
+    assert f"x-{ended['OLD'].client_order_id}" not in scene.state.order_ids
+    assert scene.state.position(TICKER).count == 2_000

@@ -253,28 +253,30 @@ def test_a_restart_in_the_middle_of_an_exit_goes_on_and_the_time_down_does_not_c
     assert [o.price for o in scene.sent()] == [5_000], "and grows as ever while orders are taken"
 
 
-def test_an_exit_between_two_attempts_begins_anew_after_a_restart() -> None:
+@pytest.mark.parametrize("down_s", [3.5, 600])
+def test_an_exit_between_two_attempts_begins_anew_after_a_restart(down_s: float) -> None:
     scene = Scene()
     scene.reply(fired(scene), 0)
-    scene.at(600).do(e.Boot(scene.now, "b2", scene.state.config))
+    scene.at(down_s).do(e.Boot(scene.now, "b2", scene.state.config))
     scene.sweep(7_000, 7_200)
     assert [o.price for o in scene.sent()] == [6_000]
 
 
-def test_the_time_of_a_pause_does_not_count_for_the_bound() -> None:
+@pytest.mark.parametrize("until_s", [3.5, 900])
+def test_the_time_of_a_pause_does_not_count_for_the_bound(until_s: float) -> None:
     scene = Scene()
     scene.reply(fired(scene), 0)
     scene.at(1).do(e.MarketChange(scene.now, TICKER, "inactive"))
-    scene.at(900).do(e.MarketChange(scene.now, TICKER, "active"))
-    scene.at(901).sweep(known=False)
+    scene.at(until_s).do(e.MarketChange(scene.now, TICKER, "active"))
+    scene.at(until_s + 0.3).sweep(known=False)
     [blind] = scene.sent()
     assert blind.price == 6_900, "from its trigger, one bound far, while no price may be trusted"
     scene.reply(blind, 0)
-    scene.at(902).tick(8_500, 8_600)
+    scene.at(until_s + 1.5).tick(8_500, 8_600)
     [seeing] = scene.sent()
     assert seeing.price == 7_500 and scene.trade().exit_kind == "stop"
     scene.reply(seeing, 0)
-    scene.at(905).tick(8_500, 8_600)
+    scene.at(until_s + 4.6).tick(8_500, 8_600)
     assert [o.price for o in scene.sent()] == [6_500]
 
 
