@@ -254,3 +254,18 @@ def test_what_is_forgotten_is_what_ended_before_and_nothing_that_lives() -> None
     assert {f"x-{x.client_order_id}" for x in (rests, ended["NEW"])} <= scene.state.order_ids.keys()
     assert f"x-{ended['OLD'].client_order_id}" not in scene.state.order_ids
     assert scene.state.position(TICKER).count == 2_000
+
+
+# 3.00 at a cost of 0.70 each: YES is left 0.10 below, NO (YES at 0.30) 0.10 above.
+@pytest.mark.parametrize("side, stop, before, after", [("bid", 6_000, 6_010, 6_000), ("ask", 4_000, 3_990, 4_000)])
+def test_a_position_that_is_found_gets_its_stop_on_the_losing_side(
+    side: str, stop: int, before: int, after: int
+) -> None:
+    held = 300 if side == "bid" else -300
+    found = VenuePosition(TICKER, Count(held), Money(2_100_000), Money(0), Money(0))
+    scene = beginning(1_000_000, positions=[found], markets={TICKER: market()})
+    assert (scene.trade().side, scene.trade().plan.stop) == (side, stop)
+    for at_s, price in ((1, before), (2, after)):
+        assert scene.sent() == []
+        scene.at(at_s).tick(*((price, price + 200) if side == "bid" else (price - 200, price)))
+    assert [x.side for x in scene.sent()] == ["ask" if side == "bid" else "bid"]
