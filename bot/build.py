@@ -100,7 +100,9 @@ class Program:
         bot.run(replayed)
         self._desk.bot = bot
         _quiet_garbage_collector()
-        with suppress(OSError):  # a terminal that is gone ends no start: this bot watches its stops already
+        with suppress(
+            OSError, ValueError
+        ):  # a terminal that is gone or closed ends no start: stops are watched already
             _print_way_in(self._app, self.settings)
 
 

@@ -175,13 +175,19 @@ def test_start_takes_a_drawdown_for_granted_says_so_and_keeps_where_the_day_bega
     assert start(later) == "start" and later.state.day_open == -5_010_000, "on another day it begins anew"
 
 
-def test_a_new_peak_is_kept_when_it_is_a_hundredth_of_the_limit_higher_and_the_day_goes_on() -> None:
+def large() -> Scene:
+    """100 contracts at 0.88 with a stop far away: a dollar with each cent, a peak with each dollar."""
     scene = Scene()
     room = 1_000 * DOLLAR
     scene.state.config.risk.update(
         max_drawdown=100 * DOLLAR, max_order_cost=room, max_market_exposure=room, max_event_exposure=room
     )
     scene.held(count=10_000, plan=FAR)
+    return scene
+
+
+def test_a_new_peak_is_kept_when_it_is_a_hundredth_of_the_limit_higher_and_the_day_goes_on() -> None:
+    scene = large()
     scene.sweep(8_800, 8_900)
     began, peak = scene.state.day_open, scene.state.peak
     scene.facts.clear()
@@ -196,12 +202,7 @@ def test_a_new_peak_is_kept_when_it_is_a_hundredth_of_the_limit_higher_and_the_d
 
 
 def test_a_new_peak_during_the_day_leaves_open_whether_the_day_began_with_all_prices() -> None:
-    scene = Scene()
-    room = 1_000 * DOLLAR
-    scene.state.config.risk.update(
-        max_drawdown=100 * DOLLAR, max_order_cost=room, max_market_exposure=room, max_event_exposure=room
-    )
-    scene.held(count=10_000, plan=FAR)
+    scene = large()
     scene.propose(count=100, plan=FAR, ticker=LAKERS)
     [entry] = scene.sent()
     scene.reply(entry, 100)

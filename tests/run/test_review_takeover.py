@@ -85,11 +85,14 @@ def test_a_lease_that_cannot_be_asked_for_is_told_and_asked_for_again(
     assert standby.leads()
 
 
-def test_a_takeover_whose_terminal_is_gone_stays_one(standby: Standby, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("problem", [BrokenPipeError(32, "Broken pipe"), ValueError("I/O operation on closed file")])
+def test_a_takeover_whose_terminal_is_gone_stays_one(
+    standby: Standby, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
     """The bot ran already; the lease was given back, and a second one was built beside it in the same process."""
 
     def gone(*_: object) -> None:
-        raise BrokenPipeError(32, "Broken pipe")
+        raise problem
 
     monkeypatch.setattr(build, "_print_way_in", gone)
     standby.other.release()
