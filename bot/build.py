@@ -100,9 +100,7 @@ class Program:
         bot.run(replayed)
         self._desk.bot = bot
         _quiet_garbage_collector()
-        with suppress(
-            OSError, ValueError
-        ):  # a terminal that is gone or closed ends no start: stops are watched already
+        with suppress(OSError, ValueError):  # a terminal that is gone or closed ends no start: stops are watched
             _print_way_in(self._app, self.settings)
 
 
